@@ -1,0 +1,16 @@
+//! Floor 5 of Netloom: what people do.
+//!
+//! Each room is one kind of service: its settings, and the offer it makes of
+//! them. A kind is one folder and one line in [`registry`].
+#![forbid(unsafe_code)]
+
+pub mod carry;
+pub mod registry;
+
+pub mod chargen;
+pub mod discard;
+pub mod echo;
+pub mod reply;
+pub mod time;
+
+pub use registry::{KINDS, ServiceKind, kind};

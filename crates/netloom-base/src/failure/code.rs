@@ -1,0 +1,148 @@
+//! The codes of the life cycle. A room brings its own with its card.
+
+use std::fmt;
+
+use super::stage::Stage;
+use crate::card::CodeCard;
+
+/// A stable name for one way to fail. Once released, it is never renamed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Code {
+    name: &'static str,
+    stage: Stage,
+    sentence: &'static str,
+}
+
+impl Code {
+    /// A code, its usual stage, and its one sentence (lower case, no full stop).
+    pub const fn new(name: &'static str, stage: Stage, sentence: &'static str) -> Self {
+        Code {
+            name,
+            stage,
+            sentence,
+        }
+    }
+
+    /// The code as tests, scripts and people write it.
+    pub const fn name(self) -> &'static str {
+        self.name
+    }
+
+    /// The stage that usually reports it.
+    pub const fn stage(self) -> Stage {
+        self.stage
+    }
+
+    /// What it means, in one sentence.
+    pub const fn sentence(self) -> &'static str {
+        self.sentence
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+macro_rules! codes {
+    ($( $constant:ident = $name:literal, $stage:ident, $sentence:literal; )*) => {
+        /// The codes of the life cycle; protocols bring theirs with their cards.
+        impl Code {
+            $( #[doc = $sentence] pub const $constant: Code = Code::new($name, Stage::$stage, $sentence); )*
+        }
+
+        /// The same as rows of the catalogue.
+        pub const CODES: &[CodeCard] = &[
+            $( CodeCard { code: $name, stage: Stage::$stage, sentence: $sentence } ),*
+        ];
+    };
+}
+
+codes! {
+    PARSE_ENDPOINT = "parse.endpoint", Parse, "the address cannot be read";
+    PARSE_USAGE = "parse.usage", Parse, "the command line cannot be read";
+    PARSE_CONFIG = "parse.config", Parse, "the configuration cannot be read";
+    PARSE_SETTING = "parse.setting", Parse, "a setting cannot be read";
+    RESOLVE_NO_SUCH_NAME = "resolve.no-such-name", Resolve, "the name does not exist for this resolver";
+    RESOLVE_SERVER_FAILED = "resolve.server-failed", Resolve, "the resolver answered with an error";
+    RESOLVE_TIMEOUT = "resolve.timeout", Resolve, "the resolver did not answer";
+    RESOLVE_NO_ADDRESS = "resolve.no-address", Resolve, "the name exists but has no address";
+    CREATE_NO_DESCRIPTORS = "create.no-descriptors", Create, "this process may open no more sockets";
+    CREATE_FAMILY_UNSUPPORTED = "create.family-unsupported", Create, "this host has no such address family";
+    BIND_IN_USE = "bind.in-use.listener", Bind, "the address is taken";
+    BIND_NOT_LOCAL = "bind.not-local", Bind, "the address belongs to no interface of this host";
+    BIND_PRIVILEGED_PORT = "bind.denied.privileged-port", Bind, "the port needs a capability";
+    BIND_NO_SCOPE = "bind.no-scope", Bind, "a link-local address needs its interface";
+    BIND_NO_DEVICE = "bind.no-device", Bind, "there is no such interface";
+    BIND_SOCKET_FILE = "bind.in-use.socket-file", Bind, "a socket file is in the way";
+    BIND_DENIED_PATH = "bind.denied.path", Bind, "the socket file may not be made there";
+    BIND_NO_SUCH_PATH = "bind.no-such-path", Bind, "the folder of the socket file does not exist";
+    ACCEPT_NO_DESCRIPTORS = "accept.no-descriptors", Accept, "the listener is out of descriptors";
+    CONNECT_REFUSED = "connect.refused.no-listener", Connect, "nothing listens on that port";
+    CONNECT_TIMEOUT = "connect.timeout.dropped", Connect, "no answer came";
+    CONNECT_NO_ROUTE = "connect.unreachable.no-route", Connect, "this host has no route there";
+    CONNECT_NEIGHBOUR = "connect.unreachable.neighbour", Connect, "the host cannot be reached";
+    CONNECT_NO_LOCAL_PORT = "connect.no-local-port", Connect, "no local port is left for this destination";
+    CONNECT_SELF = "connect.self", Connect, "the socket connected to itself";
+    CONNECT_NO_SUCH_PATH = "connect.no-such-path", Connect, "there is no such socket file";
+    CONNECT_DENIED_PATH = "connect.denied.path", Connect, "the socket file may not be used";
+    CONNECT_STALE_SOCKET = "connect.stale-socket", Connect, "the socket file is left over: nobody listens on it";
+    CONNECT_NOT_A_SOCKET = "connect.not-a-socket", Connect, "what stands at that path is not a socket";
+    CONNECT_QUEUE_FULL = "connect.timeout.queue-full", Connect, "the server is alive but its accept queue is full";
+    CONNECT_DENIED_FIREWALL = "connect.denied.local-firewall", Connect, "this host's own rules block it";
+    GREET_TIMEOUT = "greet.timeout", Greet, "the client stayed silent until the greeting deadline";
+    GREET_CLOSED = "greet.closed-before-banner", Greet, "connected, then closed without a byte";
+    SEND_PEER_CLOSED = "send.peer-closed", Send, "the peer had already closed";
+    RECV_RESET = "recv.reset", Recv, "the peer reset the connection";
+    RECV_TIMEOUT = "recv.timeout", Recv, "the deadline passed";
+    RECV_UNEXPECTED = "recv.unexpected", Recv, "something else came than was expected";
+    RECV_FRAME_TOO_LARGE = "recv.frame-too-large", Recv, "a message was larger than the limit";
+    EXEC_NOT_FOUND = "exec.not-found", Create, "there is no such program";
+    EXEC_DENIED = "exec.denied", Create, "the program may not be run";
+    EXEC_FAILED = "exec.failed", Close, "the program ended with an error";
+    FD_NOT_USABLE = "fd.not-usable", Create, "that descriptor cannot be used so";
+    LIMIT_REACHED = "limit.reached", Accept, "a limit was reached";
+    LIMIT_IDLE = "limit.idle", Recv, "nothing moved for as long as the idle limit allows";
+    LIMIT_LIFETIME = "limit.lifetime", Recv, "the connection reached its lifetime";
+    STOPPED = "stopped", Close, "the service was told to stop";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_their_sentences_in_house_style() {
+        for (i, card) in CODES.iter().enumerate() {
+            assert!(
+                CODES[..i].iter().all(|other| other.code != card.code),
+                "{} stands twice",
+                card.code
+            );
+            assert!(
+                !card.sentence.ends_with('.') && !card.sentence.is_empty(),
+                "{}",
+                card.code
+            );
+            assert!(
+                card.sentence.starts_with(char::is_lowercase),
+                "{}",
+                card.code
+            );
+            assert!(
+                card.code
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b == b'.' || b == b'-'),
+                "{}",
+                card.code
+            );
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Facts: what was known while the socket lived. Evidence, not opinion.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::errno::Errno;
+
+/// One thing known about a failure.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Fact {
+    /// What the kernel answered.
+    Errno(Errno),
+    /// The local address of the socket.
+    Local(SocketAddr),
+    /// The address that was tried.
+    Tried(SocketAddr),
+    /// A limit: its name, what it is, what was asked for.
+    Limit {
+        /// The limit's name, as its setting is called.
+        name: &'static str,
+        /// What it allows.
+        allows: u64,
+    },
+    /// How long was waited.
+    Waited(Duration),
+    /// Bytes received and sent before.
+    Moved {
+        /// Bytes received.
+        received: u64,
+        /// Bytes sent.
+        sent: u64,
+    },
+    /// The first bytes the peer sent, at most 256 of them.
+    FirstBytes(Vec<u8>),
+    /// How a program ended.
+    Exit(String),
+    /// What a person wrote, drawn with a caret.
+    Complaint(Box<crate::complaint::Complaint>),
+    /// Something else, with who said it.
+    Said {
+        /// What.
+        what: String,
+        /// The system call, file or program that said it.
+        source: Cow<'static, str>,
+    },
+}
+
+impl Fact {
+    /// A fact in words, with its source.
+    pub fn said(what: impl Into<String>, source: impl Into<Cow<'static, str>>) -> Self {
+        Fact::Said {
+            what: what.into(),
+            source: source.into(),
+        }
+    }
+
+    /// Where it is known from.
+    pub fn source(&self) -> &str {
+        match self {
+            Fact::Errno(_) => "errno",
+            Fact::Local(_) => "getsockname",
+            Fact::Tried(_) => "connect",
+            Fact::Limit { .. } => "limits",
+            Fact::Waited(_) => "clock",
+            Fact::Moved { .. } => "counters",
+            Fact::FirstBytes(_) => "recv",
+            Fact::Exit(_) => "wait",
+            Fact::Complaint(_) => "parse",
+            Fact::Said { source, .. } => source,
+        }
+    }
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fact::Errno(errno) => write!(f, "the kernel answered {errno}"),
+            Fact::Local(addr) => write!(f, "local address {addr}"),
+            Fact::Tried(addr) => write!(f, "tried {addr}"),
+            Fact::Limit { name, allows } => write!(f, "{name} allows {allows}"),
+            Fact::Waited(d) => write!(f, "waited {}", Spoken(*d)),
+            Fact::Moved { received, sent } => write!(f, "{received} bytes received, {sent} sent"),
+            Fact::FirstBytes(bytes) => write!(f, "the first bytes were {}", bytes.escape_ascii()),
+            Fact::Exit(how) => write!(f, "the program ended with {how}"),
+            Fact::Complaint(complaint) => write!(f, "{complaint}"),
+            Fact::Said { what, .. } => f.write_str(what),
+        }
+    }
+}
+
+/// A duration as people say it: `1.50 ms`, `2.3 s`.
+pub(crate) struct Spoken(pub Duration);
+
+impl fmt::Display for Spoken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = self.0.as_secs_f64();
+        if s < 1e-3 {
+            write!(f, "{:.0} µs", s * 1e6)
+        } else if s < 1.0 {
+            write!(f, "{:.1} ms", s * 1e3)
+        } else {
+            write!(f, "{s:.1} s")
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What client verbs share: one runtime, signals, the deadline of the whole.
+
+use std::time::Duration;
+
+use netloom_base::failure::Fact;
+use netloom_base::{Code, Failure, Side, Stage};
+use netloom_host::os_net;
+use netloom_transport::Cx;
+
+use crate::contract::Stop;
+
+/// The runtime of the main thread.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    built
+        .map_err(|error| Failure::from_io(Stage::Create, error).message("no runtime could be made"))
+}
+
+/// Runs one client conversation on the main thread.
+pub(crate) fn converse<F>(timeout: Option<Duration>, work: impl FnOnce(Cx) -> F) -> Result<(), Stop>
+where
+    F: Future<Output = Result<(), Stop>>,
+{
+    let runtime = runtime()?;
+    let result = runtime.block_on(async {
+        let cx = Cx::os(os_net());
+        let deadline = async {
+            match timeout {
+                Some(d) => cx.sleep(d).await,
+                None => std::future::pending().await,
+            }
+        };
+        let interrupted = async {
+            match signals() {
+                Ok(mut signals) => signals.recv().await,
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            result = work(cx.clone()) => result,
+            () = interrupted => Err(Stop::Interrupted),
+            () = deadline => Err(overdue(timeout.unwrap_or_default()).into()),
+        }
+    });
+    // A read of stdin that never ends must not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+fn overdue(timeout: Duration) -> Failure {
+    Failure::new(Stage::Recv, Side::Peer, Code::RECV_TIMEOUT)
+        .message("the conversation did not end in time")
+        .fact(Fact::Waited(timeout))
+}
+
+/// Signals that ask for the end: SIGINT and SIGTERM, or Ctrl-C elsewhere.
+pub(crate) struct Signals {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+pub(crate) fn signals() -> std::io::Result<Signals> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    Ok(Signals {
+        interrupt: signal(SignalKind::interrupt())?,
+        terminate: signal(SignalKind::terminate())?,
+    })
+}
+
+#[cfg(not(unix))]
+pub(crate) fn signals() -> std::io::Result<Signals> {
+    Ok(Signals {})
+}
+
+impl Signals {
+    #[cfg(unix)]
+    pub(crate) async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) async fn recv(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The contract of every verb, in one place: what goes where, and how it ends.
+//!
+//! - stdout carries what was asked for, or JSON Lines with `--json`; all speech
+//!   goes to stderr, and with `--json` stderr stays empty.
+//! - Exit 0: done. 1: a diagnosis. 2: usage or configuration. 130: interrupted.
+//! - A closed stdout pipe ends quietly.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use netloom_base::settings::FromValue;
+use netloom_base::{Code, Complaint, Diagnosis, Failure, Side, Stage, Value};
+use netloom_explain::{diagnose, mistakes};
+
+use crate::verb;
+use crate::view::Face;
+
+/// Why a verb did not end with "done".
+pub(crate) enum Stop {
+    /// Something failed, and this is why.
+    Diagnosed(Vec<Diagnosis>),
+    /// The person asked for the end before it came.
+    Interrupted,
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Stop::Diagnosed(vec![diagnose(&failure)])
+    }
+}
+
+impl Stop {
+    /// What a person wrote cannot be read.
+    pub(crate) fn mistakes(code: Code, complaints: &[Complaint]) -> Self {
+        Stop::Diagnosed(mistakes(code, complaints))
+    }
+
+    /// A flag's value cannot be read.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Failure::new(Stage::Parse, Side::Us, Code::PARSE_USAGE)
+            .message(message)
+            .into()
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    let json = argv
+        .iter()
+        .take_while(|arg| *arg != "--")
+        .any(|arg| arg == "--json");
+    let matches = match verb::command().try_get_matches_from(argv) {
+        Ok(matches) => matches,
+        Err(error) => return refused(&error, json),
+    };
+    let Some((name, matches)) = matches.subcommand() else {
+        return ExitCode::from(2);
+    };
+    let Some(verb) = verb::find(name) else {
+        return ExitCode::from(2);
+    };
+    let face = Face::new(matches);
+    end(&face, verb.run(matches, &face))
+}
+
+fn end(face: &Face, result: Result<(), Stop>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Stop::Interrupted) => ExitCode::from(130),
+        Err(Stop::Diagnosed(diagnoses)) => {
+            let usage = diagnoses
+                .iter()
+                .all(|diagnosis| diagnosis.stage == Stage::Parse);
+            for diagnosis in &diagnoses {
+                face.diagnosis(diagnosis);
+            }
+            ExitCode::from(if usage { 2 } else { 1 })
+        }
+    }
+}
+
+/// What the parser of the command line could not take, or answered itself.
+fn refused(error: &clap::Error, json: bool) -> ExitCode {
+    if !error.use_stderr() || !json {
+        // Help and versions go to stdout, mistakes to stderr; a closed pipe is nobody's mistake.
+        let _ = error.print();
+        return if error.use_stderr() {
+            ExitCode::from(2)
+        } else {
+            ExitCode::SUCCESS
+        };
+    }
+    let text = error.to_string();
+    let first = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("error: ");
+    end(&Face::json(), Err(Stop::usage(first)))
+}
+
+/// Adds the flags that every verb has.
+pub(crate) fn with_common_flags(command: Command) -> Command {
+    let flag = |name: &'static str, help: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .action(ArgAction::SetTrue)
+            .help(help)
+            .help_heading("Output")
+    };
+    command
+        .arg(flag(
+            "json",
+            "write JSON Lines to stdout, and nothing to stderr",
+        ))
+        .arg(flag("quiet", "say nothing but what fails").short('q'))
+        .arg(
+            flag(
+                "verbose",
+                "say more: the stack, every step, every connection",
+            )
+            .short('v')
+            .action(ArgAction::Count),
+        )
+        .arg(
+            Arg::new("color")
+                .long("color")
+                .value_name("WHEN")
+                .value_parser(["auto", "always", "never"])
+                .default_value("auto")
+                .hide_possible_values(true)
+                .help("colour what is said: auto, always, never (NO_COLOR is heeded)")
+                .help_heading("Output"),
+        )
+}
+
+/// Adds `--timeout` with the meaning it has for this kind of verb.
+pub(crate) fn with_timeout(command: Command, help: &'static str) -> Command {
+    command.arg(
+        Arg::new("timeout")
+            .long("timeout")
+            .value_name("DURATION")
+            .help(help),
+    )
+}
+
+/// The value of `--timeout`.
+pub(crate) fn timeout(matches: &ArgMatches) -> Result<Option<Duration>, Stop> {
+    let Some(text) = matches.get_one::<String>("timeout") else {
+        return Ok(None);
+    };
+    match Duration::from_value(&Value::from(text.as_str())) {
+        Ok(d) => Ok(Some(d)),
+        Err(message) => {
+            let shown = format!("--timeout {text}");
+            let complaint = Complaint::new(&shown, "--timeout ".len()..shown.len(), message);
+            Err(Stop::mistakes(Code::PARSE_USAGE, &[complaint]))
+        }
+    }
+}

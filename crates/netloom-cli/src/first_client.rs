@@ -1,0 +1,126 @@
+//! Waiting for a client and talking to it: `listen` without a kind, like `nc -l`.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+use clap::ArgMatches;
+use netloom_base::{Code, EndpointSet, Failure, Kind, Limits, Role, Side, Stack, Stage};
+use netloom_transport::net::complaint;
+use netloom_transport::{Accepted, Bound, Conn, Cx, Listener};
+
+use crate::client::converse;
+use crate::contract::{Stop, timeout};
+use crate::serving::limits;
+use crate::talk::{Script, talk};
+use crate::view::Face;
+
+/// Takes clients one at a time and talks to each.
+pub(crate) fn first_client(urls: &[&str], matches: &ArgMatches, face: &Face) -> Result<(), Stop> {
+    if matches.get_flag("print-config") {
+        return Err(Stop::usage(
+            "--print-config needs a kind, such as --echo: a file cannot hold a conversation on a terminal",
+        ));
+    }
+    let limits = Limits::read(&limits(matches)).map_err(|errors| {
+        Stop::usage(
+            errors
+                .iter()
+                .map(|error| format!("--{}: {error}", error.key))
+                .collect::<Vec<_>>()
+                .join("; "),
+        )
+    })?;
+    let keep = matches.get_flag("keep");
+    converse(timeout(matches)?, |cx| async move {
+        let mut doors = bind(urls, &cx).await?;
+        for door in &doors {
+            face.listening(&door.bound.endpoint().to_string());
+        }
+        loop {
+            let (accepted, stack) = next(&mut doors).await?;
+            if !keep {
+                doors.clear(); // whoever comes now is refused, not left waiting
+            }
+            let conn = accepted.attach()?;
+            if face.is_verbose() {
+                let peer = conn
+                    .facts()
+                    .peer
+                    .map_or_else(String::new, |peer| format!(" from {peer}"));
+                face.say(&format!("conn {} opened{peer}", conn.id()));
+            }
+            let ended = hold(conn, &stack, &limits, face, &cx).await;
+            match ended {
+                Ok(()) if keep && !face.is_closed() => {}
+                Err(failure) if keep => face.diagnosis(&netloom_explain::diagnose(&failure)),
+                other => return Ok(other?),
+            }
+        }
+    })
+}
+
+struct Door {
+    bound: Arc<dyn Bound>,
+    listener: Box<dyn Listener>,
+    stack: Stack,
+}
+
+async fn bind(urls: &[&str], cx: &Cx) -> Result<Vec<Door>, Failure> {
+    let mut doors = Vec::new();
+    for url in urls {
+        let set: EndpointSet = url.parse().map_err(|error| complaint(&error))?;
+        for endpoint in set.iter() {
+            let stack = cx.net().stack(&endpoint, Role::Bind)?;
+            stack
+                .require(Kind::Stream)
+                .map_err(|error| complaint(&error))?;
+            for bound in cx.net().bind(&stack, cx).await? {
+                if let Some(listener) = bound.listener()? {
+                    doors.push(Door {
+                        bound,
+                        listener,
+                        stack: stack.clone(),
+                    });
+                }
+            }
+        }
+    }
+    Ok(doors)
+}
+
+/// The first client at any of the doors.
+async fn next(doors: &mut [Door]) -> Result<(Accepted, Stack), Failure> {
+    let mut waiting: Vec<_> = doors
+        .iter_mut()
+        .map(|door| (door.listener.accept(), &door.stack))
+        .collect();
+    std::future::poll_fn(|task| {
+        for (accept, stack) in &mut waiting {
+            if let std::task::Poll::Ready(result) = accept.as_mut().poll(task) {
+                return std::task::Poll::Ready(result.map(|accepted| (accepted, (*stack).clone())));
+            }
+        }
+        std::task::Poll::Pending
+    })
+    .await
+}
+
+async fn hold(
+    conn: Conn,
+    stack: &Stack,
+    limits: &Limits,
+    face: &Face,
+    cx: &Cx,
+) -> Result<(), Failure> {
+    let greeted = cx
+        .timeout(limits.greet_timeout, cx.net().answer(stack, conn, cx))
+        .await;
+    let silent = || Failure::new(Stage::Greet, Side::Peer, Code::GREET_TIMEOUT);
+    let conn = greeted.ok_or_else(silent)??.stream()?;
+    let until_peer_ends = std::io::stdin().is_terminal();
+    let script = Script {
+        until_peer_ends,
+        ..Script::default()
+    };
+    talk(conn, script, face, cx).await.map(drop)
+}

@@ -1,0 +1,18 @@
+//! Floor 7 of Netloom: faces.
+//!
+//! A verb reads what was typed and builds a plan or opens an endpoint; the
+//! floors below do the work; a view shows what they tell. What every verb has
+//! in common – flags, output, exit codes – is in [`contract`].
+#![forbid(unsafe_code)]
+
+mod client;
+mod contract;
+mod first_client;
+mod flags;
+mod serving;
+mod talk;
+mod verb;
+mod view;
+
+pub use contract::main;
+pub use verb::command;

@@ -1,0 +1,194 @@
+//! Running a plan in the foreground: what `listen`, `serve` and `up` share.
+
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use netloom_base::endpoint::Host;
+use netloom_base::{Code, Complaint, Failure, Limits, Side, Stage};
+use netloom_host::{Plan, Prepared, Running, check, notify::notify, os_net, start};
+use netloom_transport::cores::{Cores, Threads};
+use netloom_transport::cx::{Events, OsClock};
+use netloom_transport::{Cx, Shutdown};
+
+use crate::client::{runtime, signals};
+use crate::contract::{Stop, timeout, with_timeout};
+use crate::flags::{settings, with_keys};
+use crate::view::Face;
+
+/// Events that may wait to be shown. More are counted and told as lost.
+const QUEUE: usize = 4096;
+
+/// How long the last events may take to be shown.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Adds the flags of every verb that serves.
+pub(crate) fn with_serving_flags(command: Command) -> Command {
+    let command = with_timeout(command, "serve for so long, then drain")
+        .arg(
+            Arg::new("threads")
+                .long("threads")
+                .value_name("N")
+                .value_parser(clap::value_parser!(u16).range(1..=1024))
+                .help("serve with N threads [default: one, and up to one for each core when there is work]"),
+        )
+        .arg(
+            Arg::new("print-config")
+                .long("print-config")
+                .action(ArgAction::SetTrue)
+                .help("print the file that does the same as these flags, and end"),
+        );
+    with_keys(command, Limits::KEYS, "Limits")
+}
+
+/// The limits that were given as flags.
+pub(crate) fn limits(matches: &ArgMatches) -> netloom_base::Settings {
+    settings(matches, Limits::KEYS)
+}
+
+/// The number of threads that was given as a flag.
+pub(crate) fn threads(matches: &ArgMatches) -> Option<usize> {
+    matches.get_one::<u16>("threads").map(|n| usize::from(*n))
+}
+
+/// Checks the plan and runs it until it is stopped.
+pub(crate) fn serve(plan: &Plan, matches: &ArgMatches, face: &Face) -> Result<(), Stop> {
+    if matches
+        .try_get_one::<bool>("print-config")
+        .ok()
+        .flatten()
+        .is_some_and(|set| *set)
+    {
+        face.out(plan.to_string().trim_end());
+        return Ok(());
+    }
+    let timeout = timeout(matches)?;
+    let net = os_net();
+    let code = if plan.source.is_some() {
+        Code::PARSE_CONFIG
+    } else {
+        Code::PARSE_SETTING
+    };
+    let prepared = check(plan, &*net)
+        .map_err(|complaints| Stop::mistakes(of_kind(code, &complaints), &complaints))?;
+
+    let runtime = runtime()?;
+    let threads = plan
+        .threads
+        .map_or_else(Threads::as_the_machine_has, Threads::Fixed);
+    let cores = Cores::start(threads).map_err(|error| Failure::from_io(Stage::Create, error))?;
+    runtime.block_on(async {
+        let clock = std::sync::Arc::new(OsClock::new());
+        let (events, mut told) = Events::queue(QUEUE, face.wants_connections(), clock);
+        let cx = Cx::os(net).child(events, Limits::default());
+        // Shown from a thread of its own: a terminal that stands still must
+        // hold up neither the services nor the signal that ends them.
+        let (shown, all_shown) = tokio::sync::oneshot::channel();
+        let showing = (face.clone(), cx.shutdown().clone());
+        std::thread::spawn(move || {
+            let (face, shutdown) = showing;
+            while let Some(stamped) = told.blocking_recv() {
+                face.event(&stamped);
+                if face.is_closed() {
+                    shutdown.drain();
+                }
+            }
+            let _ = shown.send(());
+        });
+
+        let warnings = warnings(&prepared);
+        let started = start(prepared, &cx, Some(cores.clone())).await;
+        let result = match started {
+            Ok(running) => {
+                for (service, text) in warnings {
+                    cx.remark(&service, text);
+                }
+                notify("READY=1");
+                run(running, &cx, timeout).await;
+                Ok(())
+            }
+            Err(failure) => {
+                cores.stop();
+                Err(Stop::from(failure))
+            }
+        };
+        drop(cx);
+        let _ = Cx::os(os_net()).timeout(LAST_WORDS, all_shown).await;
+        result
+    })
+}
+
+async fn run(running: Running, cx: &Cx, timeout: Option<Duration>) {
+    let stopping = stop_on_signal(cx.shutdown().clone());
+    let time_over = async {
+        match timeout {
+            Some(d) => cx.sleep(d).await,
+            None => std::future::pending().await,
+        }
+        cx.shutdown().drain();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        biased;
+        () = running.until_stopped() => {}
+        () = stopping => {}
+        () = time_over => {}
+    }
+}
+
+/// The first signal drains, the second aborts. Never ends.
+async fn stop_on_signal(shutdown: Shutdown) {
+    let Ok(mut signals) = signals() else {
+        return std::future::pending().await;
+    };
+    signals.recv().await;
+    notify("STOPPING=1");
+    shutdown.drain();
+    signals.recv().await;
+    shutdown.abort();
+    std::future::pending::<()>().await;
+}
+
+/// What should be said once about where a service can be reached from.
+fn warnings(prepared: &[Prepared]) -> Vec<(std::sync::Arc<str>, String)> {
+    let wide = prepared.iter().flat_map(|service| {
+        let open = service
+            .on
+            .iter()
+            .filter(|(stack, _)| !stack.encrypts() && is_wide(stack.endpoint.host()));
+        open.map(|(stack, _)| {
+            let text = format!(
+                "{} is open to the network without encryption or authentication",
+                stack.endpoint
+            );
+            (service.name.clone(), text)
+        })
+    });
+    wide.collect()
+}
+
+fn is_wide(host: &Host) -> bool {
+    match host {
+        Host::Any => true,
+        Host::Name(_) | Host::Loopback => false,
+        written => !written.is_loopback(),
+    }
+}
+
+/// A complaint about an endpoint is an endpoint's, whatever file it stands in.
+fn of_kind(code: Code, complaints: &[Complaint]) -> Code {
+    let endpoint =
+        |c: &Complaint| c.place.is_none() && !c.text.starts_with("--") && c.text.contains(':');
+    if code == Code::PARSE_SETTING && complaints.iter().all(endpoint) {
+        Code::PARSE_ENDPOINT
+    } else {
+        code
+    }
+}
+
+/// A failure to read or write a file that a verb was told of.
+pub(crate) fn file_failure(path: &str, error: std::io::Error) -> Stop {
+    Failure::new(Stage::Parse, Side::Us, Code::PARSE_CONFIG)
+        .message(format!("{path} cannot be read"))
+        .source(error)
+        .into()
+}

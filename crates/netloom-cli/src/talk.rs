@@ -1,0 +1,267 @@
+//! This end of a conversation held by a person or a script: what is sent comes
+//! from stdin or a text, what is received goes to stdout, as bytes or as JSON.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use netloom_app::carry::{Carried, CarryFailure, End, Until, carry};
+use netloom_base::failure::Fact;
+use netloom_base::{Code, Endpoint, Event, Failure, Role, Side, Stage};
+use netloom_transport::conn::{ConnFacts, Io};
+use netloom_transport::socket::Socket;
+use netloom_transport::{Close, Conn, Cx};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
+
+use crate::view::{Face, json_line, now};
+
+/// What this end says and waits for.
+#[derive(Default, Clone)]
+pub(crate) struct Script {
+    /// Sent instead of stdin.
+    pub(crate) send: Option<Vec<u8>>,
+    /// The conversation ends well when this has been received.
+    pub(crate) expect: Option<Vec<u8>>,
+    /// End when the peer has said everything, whatever stdin may still bring.
+    pub(crate) until_peer_ends: bool,
+}
+
+/// Holds the conversation to its end.
+pub(crate) async fn talk(
+    conn: Conn,
+    script: Script,
+    face: &Face,
+    cx: &Cx,
+) -> Result<Carried, Failure> {
+    let stdio = match "-".parse::<Endpoint>() {
+        Ok(stdio) => cx
+            .net()
+            .dial(&cx.net().stack(&stdio, Role::Dial)?, cx)
+            .await?
+            .stream()?,
+        Err(error) => return Err(netloom_transport::net::complaint(&error)),
+    };
+    let until = if script.until_peer_ends {
+        Until::SecondEnds
+    } else {
+        Until::BothEnd
+    };
+    let matched = Arc::new(Notify::new());
+    let desk = Desk {
+        stdio,
+        send: script.send,
+        sent: 0,
+        keep_open: script.expect.is_some(),
+        json: face.is_json().then(|| Json {
+            conn: conn.id(),
+            pending: Vec::new(),
+            written: 0,
+        }),
+        expect: script.expect.clone().map(Expect::new),
+        matched: matched.clone(),
+    };
+    let facts = conn.facts();
+    let ended = tokio::select! {
+        biased;
+        ended = carry(Conn::new(Box::new(desk)), conn, until) => ended,
+        () = matched.notified() => return Ok(Carried::default()),
+    };
+    match ended {
+        // Whoever read our stdout has had enough, and that is their right.
+        Err(CarryFailure {
+            end: End::First,
+            carried,
+            failure,
+        }) if failure.stage() == Stage::Send => {
+            let _ = failure;
+            Ok(carried)
+        }
+        Err(CarryFailure {
+            failure, carried, ..
+        }) => {
+            let failure = failure.fact(Fact::Moved {
+                received: carried.back,
+                sent: carried.forth,
+            });
+            Err(match facts.peer {
+                Some(peer) => failure.fact(Fact::said(
+                    format!("the other end is {peer}"),
+                    "getpeername",
+                )),
+                None => failure,
+            })
+        }
+        Ok(carried) => match script.expect {
+            Some(expected) => Err(unmet(&expected, carried)),
+            None => Ok(carried),
+        },
+    }
+}
+
+fn unmet(expected: &[u8], carried: Carried) -> Failure {
+    Failure::new(Stage::Recv, Side::Peer, Code::RECV_UNEXPECTED)
+        .message(format!(
+            "the peer ended without `{}`",
+            netloom_wire::escape::escape(expected)
+        ))
+        .fact(Fact::Moved {
+            received: carried.back,
+            sent: carried.forth,
+        })
+}
+
+/// This end as a carrier of bytes.
+struct Desk {
+    stdio: Conn,
+    send: Option<Vec<u8>>,
+    sent: usize,
+    /// After a text was sent, wait for the answer instead of ending this side.
+    keep_open: bool,
+    json: Option<Json>,
+    expect: Option<Expect>,
+    matched: Arc<Notify>,
+}
+
+impl AsyncRead for Desk {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let Some(text) = &this.send else {
+            return Pin::new(&mut this.stdio).poll_read(task, buf);
+        };
+        let left = &text[this.sent..];
+        if left.is_empty() && this.keep_open {
+            return Poll::Pending; // woken by what is received
+        }
+        let n = left.len().min(buf.remaining());
+        buf.put_slice(&left[..n]);
+        this.sent += n;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Desk {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        let taken = match &mut this.json {
+            None => ready!(Pin::new(&mut this.stdio).poll_write(task, bytes))?,
+            Some(json) => {
+                ready!(json.flush(&mut this.stdio, task))?;
+                json.put(bytes);
+                bytes.len()
+            }
+        };
+        if let Some(expect) = &mut this.expect
+            && expect.feed(&bytes[..taken])
+        {
+            this.matched.notify_one();
+        }
+        Poll::Ready(Ok(taken))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if let Some(json) = &mut this.json {
+            ready!(json.flush(&mut this.stdio, task))?;
+        }
+        Pin::new(&mut this.stdio).poll_flush(task)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // stdout stays open: the verb may still have something to tell there.
+        self.as_mut().poll_flush(task)
+    }
+}
+
+impl Io for Desk {
+    fn facts(&self) -> ConnFacts {
+        self.stdio.facts()
+    }
+
+    fn into_socket(self: Box<Self>) -> Result<Socket, Box<dyn Io>> {
+        Err(self)
+    }
+
+    fn close(self: Box<Self>, _: Close) {}
+}
+
+/// Received bytes as JSON Lines on their way to stdout.
+struct Json {
+    conn: u64,
+    pending: Vec<u8>,
+    written: usize,
+}
+
+impl Json {
+    fn put(&mut self, bytes: &[u8]) {
+        let event = Event::Data {
+            conn: self.conn,
+            inbound: true,
+            bytes: bytes.to_vec(),
+        };
+        self.pending = json_line(&event, now()).into_bytes();
+        self.pending.push(b'\n');
+        self.written = 0;
+    }
+
+    fn flush(&mut self, to: &mut Conn, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.pending.len() {
+            self.written +=
+                ready!(Pin::new(&mut *to).poll_write(task, &self.pending[self.written..]))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Looks for a text in what comes, however it is cut.
+struct Expect {
+    text: Vec<u8>,
+    seen: Vec<u8>,
+}
+
+impl Expect {
+    fn new(text: Vec<u8>) -> Self {
+        Expect {
+            text,
+            seen: Vec::new(),
+        }
+    }
+
+    fn feed(&mut self, bytes: &[u8]) -> bool {
+        self.seen.extend_from_slice(bytes);
+        let found = self.text.is_empty()
+            || self
+                .seen
+                .windows(self.text.len())
+                .any(|window| window == self.text);
+        // Of what has been looked through, only a beginning of the text matters.
+        let keep = self.text.len().saturating_sub(1).min(self.seen.len());
+        self.seen.drain(..self.seen.len() - keep);
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_found_across_reads() {
+        let mut expect = Expect::new(b"abcab".to_vec());
+        for byte in b"xxabcabcaz" {
+            assert!(!expect.feed(&[*byte]) || *byte == b'b', "{byte}");
+        }
+        let mut expect = Expect::new(b"250 ok".to_vec());
+        assert!(!expect.feed(b"220 hi\r\n25"));
+        assert!(expect.feed(b"0 ok\r\n"));
+    }
+}

@@ -1,0 +1,125 @@
+//! `connect`: open an endpoint and talk.
+
+use std::io::IsTerminal;
+
+use clap::{Arg, ArgMatches, Command};
+use netloom_base::{Code, Complaint, Endpoint, Role, Stack, Story};
+use netloom_transport::net::complaint;
+use netloom_transport::{Conn, Cx};
+
+use super::{Verb, examples};
+use crate::client::converse;
+use crate::contract::{Stop, timeout, with_timeout};
+use crate::talk::{Script, talk};
+use crate::view::{Face, now};
+
+pub(super) struct Connect;
+
+impl Verb for Connect {
+    fn name(&self) -> &'static str {
+        "connect"
+    }
+
+    fn command(&self) -> Command {
+        let command = Command::new("connect")
+            .about("open an endpoint and talk: stdin goes there, what comes goes to stdout")
+            .arg(
+                Arg::new("url")
+                    .value_name("URL")
+                    .required(true)
+                    .help("the endpoint, such as tcp://localhost:7007, unix:/run/x.sock, exec:cat"),
+            )
+            .arg(
+                Arg::new("send")
+                    .long("send")
+                    .value_name("TEXT")
+                    .allow_hyphen_values(true)
+                    .help("send this instead of stdin; \\r \\n \\t \\0 \\\\ \\xNN are bytes"),
+            )
+            .arg(
+                Arg::new("expect")
+                    .long("expect")
+                    .value_name("TEXT")
+                    .allow_hyphen_values(true)
+                    .help(
+                        "end well once this was received, and fail when the peer ends without it",
+                    ),
+            )
+            .after_help(examples(&[
+                ("netloom connect tcp://localhost:7007", "talk to a server"),
+                (
+                    "netloom connect unix:/tmp/netloom-echo.sock < file > copy",
+                    "a clean pipe, byte for byte",
+                ),
+                (
+                    r"netloom connect :25 --expect '220 ' --timeout 5s",
+                    "wait for a banner",
+                ),
+                (
+                    r"netloom connect :7007 --send 'hi\n'",
+                    "send one line and print the answer",
+                ),
+            ]));
+        with_timeout(command, "give up when the whole conversation takes longer")
+    }
+
+    fn run(&self, matches: &ArgMatches, face: &Face) -> Result<(), Stop> {
+        let url = matches.get_one::<String>("url").map_or("", String::as_str);
+        let endpoint: Endpoint = url.parse().map_err(|error| complaint(&error))?;
+        let send = bytes(matches, "send")?;
+        let until_peer_ends = send.is_none() && std::io::stdin().is_terminal();
+        let script = Script {
+            send,
+            expect: bytes(matches, "expect")?,
+            until_peer_ends,
+        };
+        if endpoint.password().is_some() {
+            face.say("warning: a password in an endpoint can be seen by other users of this host");
+        }
+        converse(timeout(matches)?, |cx| async move {
+            let began = cx.now();
+            let stack = cx.net().stack(&endpoint, Role::Dial)?;
+            let conn = open(&stack, &cx).await?;
+            let mut story = told(&stack, &conn);
+            let carried = talk(conn, script, face, &cx)
+                .await
+                .map_err(|failure| failure.at(&endpoint))?;
+            (story.received, story.sent, story.lasted) =
+                (carried.back, carried.forth, cx.now() - began);
+            face.record(&story, &story, now());
+            Ok(())
+        })
+    }
+}
+
+async fn open(stack: &Stack, cx: &Cx) -> Result<Conn, Stop> {
+    stack
+        .require(netloom_base::Kind::Stream)
+        .map_err(|error| complaint(&error))?;
+    Ok(cx.net().dial(stack, cx).await?.stream()?)
+}
+
+fn told(stack: &Stack, conn: &Conn) -> Story {
+    let facts = conn.facts();
+    Story {
+        endpoint: stack.endpoint.to_string(),
+        stack: stack.to_string(),
+        local: facts.local.map(|peer| peer.to_string()),
+        peer: facts.peer.map(|peer| peer.to_string()),
+        steps: conn.trail().to_vec(),
+        ..Story::default()
+    }
+}
+
+/// A flag's text as bytes, or a complaint with a caret under the wrong escape.
+fn bytes(matches: &ArgMatches, flag: &str) -> Result<Option<Vec<u8>>, Stop> {
+    let Some(text) = matches.get_one::<String>(flag) else {
+        return Ok(None);
+    };
+    netloom_wire::escape::unescape(text)
+        .map(Some)
+        .map_err(|error| {
+            let complaint = Complaint::new(text, error.span.clone(), format!("--{flag}: {error}"));
+            Stop::mistakes(Code::PARSE_USAGE, &[complaint])
+        })
+}

@@ -1,0 +1,81 @@
+//! The verbs. Each reads its own flags and hands over to what it shares with others.
+
+mod completions;
+mod connect;
+mod explain;
+mod listen;
+mod man;
+mod serve;
+mod up;
+
+use clap::{ArgMatches, Command};
+
+use crate::contract::{Stop, with_common_flags};
+use crate::view::Face;
+
+/// One verb.
+pub(crate) trait Verb: Sync {
+    /// The word.
+    fn name(&self) -> &'static str;
+
+    /// Its flags and help.
+    fn command(&self) -> Command;
+
+    /// Does it.
+    fn run(&self, matches: &ArgMatches, face: &Face) -> Result<(), Stop>;
+}
+
+static VERBS: &[&dyn Verb] = &[
+    &connect::Connect,
+    &listen::Listen,
+    &serve::Serve,
+    &explain::Explain,
+    &up::Up,
+    &completions::Completions,
+    &man::Man,
+];
+
+/// The verb of that name.
+pub(crate) fn find(name: &str) -> Option<&'static dyn Verb> {
+    VERBS.iter().find(|verb| verb.name() == name).copied()
+}
+
+/// The whole command line: help, completions and man pages are made of it.
+pub fn command() -> Command {
+    let top = Command::new("netloom")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("the network workbench: open, serve, carry, move and explain any network conversation")
+        .after_help(
+            "Examples:\n  netloom up                                   start the services of ./netloom.toml\n  \
+             netloom listen tcp://:7007 --echo            an echo server on loopback\n  \
+             netloom connect tcp://localhost:7007         talk to it",
+        )
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true);
+    VERBS.iter().fold(top, |top, verb| {
+        top.subcommand(with_common_flags(verb.command().name(verb.name())))
+    })
+}
+
+/// Examples, as they stand under every verb's help.
+fn examples(lines: &[(&str, &str)]) -> String {
+    let width = lines
+        .iter()
+        .map(|(command, _)| command.len())
+        .max()
+        .unwrap_or(0);
+    let rows: Vec<String> = lines
+        .iter()
+        .map(|(command, what)| format!("  {command:<width$}   {what}"))
+        .collect();
+    format!("Examples:\n{}", rows.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_sound() {
+        super::command().debug_assert();
+    }
+}

@@ -1,0 +1,78 @@
+//! `up`: every service of a file.
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use netloom_base::Code;
+use netloom_host::{Plan, check, load, os_net};
+
+use super::{Verb, examples};
+use crate::contract::{Stop, with_timeout};
+use crate::serving::{file_failure, serve};
+use crate::view::Face;
+
+pub(super) struct Up;
+
+/// The file this project ships.
+const EXAMPLE: &str = include_str!("../../../../netloom.toml");
+
+impl Verb for Up {
+    fn name(&self) -> &'static str {
+        "up"
+    }
+
+    fn command(&self) -> Command {
+        let flag = |name: &'static str, help: &'static str| {
+            Arg::new(name)
+                .long(name)
+                .action(ArgAction::SetTrue)
+                .help(help)
+        };
+        let command = Command::new("up")
+            .about("start every service of a file, until stopped: Ctrl-C once drains, twice aborts")
+            .arg(
+                Arg::new("file")
+                    .value_name("FILE")
+                    .default_value("netloom.toml")
+                    .help("the file"),
+            )
+            .arg(flag(
+                "check",
+                "read the file, say everything that is wrong with it, and end",
+            ))
+            .arg(flag("example", "print a file to begin with, and end"))
+            .after_help(examples(&[
+                ("netloom up", "the services of ./netloom.toml"),
+                ("netloom up --check", "is the file right?"),
+                (
+                    "netloom up --example > netloom.toml",
+                    "a file to begin with",
+                ),
+            ]));
+        with_timeout(command, "serve for so long, then drain")
+    }
+
+    fn run(&self, matches: &ArgMatches, face: &Face) -> Result<(), Stop> {
+        if matches.get_flag("example") {
+            face.out(EXAMPLE.trim_end());
+            return Ok(());
+        }
+        let file = matches
+            .get_one::<String>("file")
+            .map_or("netloom.toml", String::as_str);
+        let plan = read(file)?;
+        if matches.get_flag("check") {
+            check(&plan, &*os_net())
+                .map_err(|complaints| Stop::mistakes(Code::PARSE_CONFIG, &complaints))?;
+            face.say(&format!(
+                "{file}: {} services, nothing wrong",
+                plan.services.len()
+            ));
+            return Ok(());
+        }
+        serve(&plan, matches, &face.with_hints())
+    }
+}
+
+fn read(file: &str) -> Result<Plan, Stop> {
+    let text = std::fs::read_to_string(file).map_err(|error| file_failure(file, error))?;
+    load(file, &text).map_err(|complaints| Stop::mistakes(Code::PARSE_CONFIG, &complaints))
+}

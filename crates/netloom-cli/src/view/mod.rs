@@ -1,0 +1,171 @@
+//! How things are shown: plain text, or JSON Lines.
+
+mod json;
+mod plain;
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::ArgMatches;
+use netloom_base::{Diagnosis, Event, Record, Timestamp};
+use netloom_transport::cx::Stamped;
+
+pub(crate) use json::{line as json_line, now};
+
+/// The face a verb shows.
+#[derive(Clone)]
+pub(crate) struct Face {
+    json: bool,
+    quiet: bool,
+    verbose: bool,
+    color: bool,
+    /// Under every address, how to talk to it.
+    hints: bool,
+    /// Nobody reads stdout any more.
+    closed: Arc<AtomicBool>,
+}
+
+impl Face {
+    pub(crate) fn new(matches: &ArgMatches) -> Self {
+        let flag = |name| {
+            matches
+                .try_get_one::<bool>(name)
+                .ok()
+                .flatten()
+                .is_some_and(|set| *set)
+        };
+        let color = match matches
+            .try_get_one::<String>("color")
+            .ok()
+            .flatten()
+            .map(String::as_str)
+        {
+            Some("always") => true,
+            Some("never") => false,
+            _ => {
+                std::io::stderr().is_terminal()
+                    && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+            }
+        };
+        Face {
+            json: flag("json"),
+            quiet: flag("quiet"),
+            verbose: matches
+                .try_get_one::<u8>("verbose")
+                .ok()
+                .flatten()
+                .is_some_and(|n| *n > 0),
+            color,
+            hints: false,
+            closed: Arc::default(),
+        }
+    }
+
+    /// The face for what goes wrong before the flags are read.
+    pub(crate) fn json() -> Self {
+        Face {
+            json: true,
+            quiet: false,
+            verbose: false,
+            color: false,
+            hints: false,
+            closed: Arc::default(),
+        }
+    }
+
+    /// The same, showing under every address how to talk to it.
+    pub(crate) fn with_hints(&self) -> Self {
+        Face {
+            hints: true,
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
+    /// Whether single connections are worth telling of.
+    pub(crate) fn wants_connections(&self) -> bool {
+        self.json || self.verbose
+    }
+
+    /// Whether stdout turned out to be closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Shows an event.
+    pub(crate) fn event(&self, stamped: &Stamped) {
+        if self.json {
+            self.out(&json::line(&stamped.event, stamped.at));
+        } else if let Some(text) =
+            plain::event(&stamped.event, self.quiet, self.verbose, self.hints)
+        {
+            say(&self.painted(&text));
+        }
+    }
+
+    /// Shows a record that ends a verb: a story.
+    pub(crate) fn record(&self, record: &dyn Record, plain: impl std::fmt::Display, at: Timestamp) {
+        if self.json {
+            self.out(&json::line(record, at));
+        } else if self.verbose {
+            say(&plain.to_string());
+        }
+    }
+
+    /// Shows why something failed.
+    pub(crate) fn diagnosis(&self, diagnosis: &Diagnosis) {
+        if self.json {
+            self.out(&json::line(diagnosis, now()));
+        } else {
+            say(&self.painted(&diagnosis.to_string()));
+        }
+    }
+
+    /// Tells that an address is held, for a verb without events.
+    pub(crate) fn listening(&self, endpoint: &str) {
+        let event = Event::Listening {
+            service: "".into(),
+            endpoint: endpoint.to_owned(),
+            tool: None,
+        };
+        self.event(&Stamped { at: now(), event });
+    }
+
+    /// Says something that is not an event.
+    pub(crate) fn say(&self, text: &str) {
+        if !self.json && !self.quiet {
+            say(text);
+        }
+    }
+
+    /// Writes what was asked for.
+    pub(crate) fn out(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+            self.closed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// `error[code]:` stands out on a terminal; the text is the same without.
+    fn painted(&self, text: &str) -> String {
+        match text.split_once("]: ") {
+            Some((head, rest)) if self.color && head.starts_with("error[") => {
+                format!("\u{1b}[1;31m{head}]:\u{1b}[0m {rest}")
+            }
+            _ => text.to_owned(),
+        }
+    }
+}
+
+fn say(text: &str) {
+    // When nobody hears, nothing can be said about it.
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}

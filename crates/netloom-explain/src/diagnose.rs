@@ -1,0 +1,125 @@
+//! From a failure to a diagnosis.
+
+use netloom_base::diagnosis::Evidence;
+use netloom_base::failure::Fact;
+use netloom_base::{Code, Complaint, Diagnosis, Failure, Stage};
+
+/// Puts a failure into words. Nothing is asked of the host or the network:
+/// the diagnosis holds what the failure knew.
+pub fn diagnose(failure: &Failure) -> Diagnosis {
+    let mut drawing = None;
+    let mut evidence = Vec::new();
+    for fact in failure.facts() {
+        match fact {
+            Fact::Errno(_) => {} // told beside the stage
+            Fact::Tried(addr)
+                if failure
+                    .trail()
+                    .iter()
+                    .any(|step| step.to == addr.to_string()) => {} // told below
+            Fact::Complaint(complaint) => drawing = Some(drawn(complaint)),
+            other => evidence.push(Evidence {
+                fact: other.to_string(),
+                source: other.source().to_owned(),
+            }),
+        }
+    }
+    for step in failure.trail() {
+        if let Some(code) = step.failed {
+            let took = step.took.as_secs_f64() * 1e3;
+            evidence.push(Evidence {
+                fact: format!("{}: {} after {took:.1} ms", step.to, code.sentence()),
+                source: step.stage.name().to_owned(),
+            });
+        }
+    }
+    Diagnosis {
+        code: failure.code(),
+        stage: failure.stage(),
+        endpoint: failure.endpoint().map(str::to_owned),
+        summary: failure.summary(),
+        errno: failure.errno().map(|errno| errno.to_string()),
+        drawing,
+        steps: failure.trail().to_vec(),
+        evidence,
+        causes: Vec::new(),
+        fixes: Vec::new(),
+        unchecked: Vec::new(),
+    }
+}
+
+/// Puts what a person wrote wrong into words, one diagnosis for each mistake.
+pub fn mistakes(code: Code, complaints: &[Complaint]) -> Vec<Diagnosis> {
+    let told = |complaint: &Complaint| {
+        let place = complaint
+            .place
+            .as_ref()
+            .map(|place| format!("{}:{}: ", place.file, place.line));
+        Diagnosis {
+            code,
+            stage: Stage::Parse,
+            endpoint: None,
+            summary: format!("{}{}", place.unwrap_or_default(), complaint.message),
+            errno: None,
+            drawing: Some(drawn(complaint)),
+            steps: Vec::new(),
+            evidence: Vec::new(),
+            causes: Vec::new(),
+            fixes: Vec::new(),
+            unchecked: Vec::new(),
+        }
+    };
+    complaints.iter().map(told).collect()
+}
+
+fn drawn(complaint: &Complaint) -> String {
+    match &complaint.suggestion {
+        Some(suggestion) => format!("{}\n  nearest: {suggestion}", complaint.caret()),
+        None => complaint.caret(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netloom_base::{Endpoint, Side};
+
+    use super::*;
+
+    #[test]
+    fn what_was_typed_is_drawn_and_not_repeated_as_evidence() {
+        let error = "tcp://:99999".parse::<Endpoint>().unwrap_err();
+        let failure = Failure::new(Stage::Parse, Side::Us, Code::PARSE_ENDPOINT)
+            .message(error.complaint().message.clone())
+            .fact(Fact::Complaint(Box::new(error.complaint().clone())));
+        let diagnosis = diagnose(&failure);
+        assert!(diagnosis.evidence.is_empty());
+        let text = diagnosis.to_string();
+        assert!(text.starts_with("error[parse.endpoint]: "), "{text}");
+        assert!(text.contains("\n  tcp://:99999\n         ^^^^^"), "{text}");
+    }
+
+    #[test]
+    fn the_stage_line_tells_what_went_well_before() {
+        let step = |stage, failed| netloom_base::failure::Step {
+            stage,
+            to: "127.0.0.1:1".to_owned(),
+            failed,
+            took: std::time::Duration::from_micros(120),
+        };
+        let failure = Failure::new(Stage::Connect, Side::Peer, Code::CONNECT_REFUSED)
+            .at("tcp://localhost:1")
+            .after([
+                step(Stage::Resolve, None),
+                step(Stage::Connect, Some(Code::CONNECT_REFUSED)),
+            ]);
+        let text = diagnose(&failure).to_string();
+        assert!(
+            text.contains("\n  stage     resolve ok · connect failed\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("127.0.0.1:1: nothing listens on that port after 0.1 ms"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,203 @@
+//! From a plan to services that can be started, or everything that is wrong.
+
+use std::sync::Arc;
+
+use netloom_app::{KINDS, ServiceKind, kind};
+use netloom_base::complaint::nearest;
+use netloom_base::failure::Fact;
+use netloom_base::{Complaint, EndpointSet, Failure, Kind, Limits, Role, SettingError, Stack};
+use netloom_protocol::{Offer, Service, protocol_for};
+use netloom_transport::Net;
+
+use crate::plan::{Plan, ServicePlan, Source, Written};
+
+/// A service that can be started.
+pub struct Prepared {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its kind's name.
+    pub kind: &'static str,
+    /// What it gives.
+    pub offer: Offer,
+    /// Where it listens, and what answers there.
+    pub on: Vec<(Stack, Arc<dyn Service>)>,
+    /// Its limits.
+    pub limits: Limits,
+}
+
+/// Gives every word of the plan its meaning. All mistakes come at once.
+pub fn check(plan: &Plan, net: &dyn Net) -> Result<Vec<Prepared>, Vec<Complaint>> {
+    let mut checker = Checker {
+        source: plan.source.as_ref(),
+        net,
+        complaints: Vec::new(),
+    };
+    let prepared: Vec<Prepared> = plan
+        .services
+        .iter()
+        .filter_map(|service| checker.service(service))
+        .collect();
+    if checker.complaints.is_empty() {
+        Ok(prepared)
+    } else {
+        Err(checker.complaints)
+    }
+}
+
+struct Checker<'a> {
+    source: Option<&'a Source>,
+    net: &'a dyn Net,
+    complaints: Vec<Complaint>,
+}
+
+impl Checker<'_> {
+    fn service(&mut self, service: &ServicePlan) -> Option<Prepared> {
+        let offer = self.offer(service);
+        let limits = Limits::read(&service.limits)
+            .map_err(|errors| self.settings(&errors, service))
+            .ok();
+        let stacks: Vec<(&Written, Stack)> = service
+            .on
+            .iter()
+            .flat_map(|on| self.stacks(on).into_iter().map(move |stack| (on, stack)))
+            .collect();
+        let (kind, offer) = offer?;
+        let mut on = Vec::new();
+        for (written, stack) in stacks {
+            let Some(protocol) = protocol_for(&stack) else {
+                self.refuse(
+                    written,
+                    format!(
+                        "`{}` is served over {}, and this gives {}",
+                        kind.name(),
+                        Kind::Stream,
+                        stack.kind()
+                    ),
+                );
+                continue;
+            };
+            match protocol.service_for(&offer, &service.settings) {
+                Ok(answering) => on.push((stack, answering)),
+                Err(errors) => {
+                    for error in errors {
+                        self.refuse(written, error.to_string());
+                    }
+                }
+            }
+        }
+        Some(Prepared {
+            name: service.name.as_str().into(),
+            kind: kind.name(),
+            offer,
+            on,
+            limits: limits?,
+        })
+    }
+
+    fn offer(&mut self, service: &ServicePlan) -> Option<(&'static dyn ServiceKind, Offer)> {
+        let name = &service.kind.text;
+        let Some(kind) = kind(name) else {
+            let names = KINDS.iter().map(|kind| kind.name());
+            let suggestion = nearest(name, names.clone()).map(str::to_owned);
+            let known: Vec<&str> = names.collect();
+            let message = format!("no such kind: `{name}`; there are {}", known.join(", "));
+            let complaint = self
+                .at(&service.kind, &(0..name.len()), message)
+                .suggest(suggestion);
+            self.complaints.push(complaint);
+            return None;
+        };
+        match kind.build(&service.settings) {
+            Ok(offer) => Some((kind, offer)),
+            Err(errors) => {
+                self.settings(&errors, service);
+                None
+            }
+        }
+    }
+
+    fn stacks(&mut self, on: &Written) -> Vec<Stack> {
+        let set: EndpointSet = match on.text.parse() {
+            Ok(set) => set,
+            Err(error) => {
+                let error: netloom_base::EndpointError = error;
+                self.inner(on, error.complaint());
+                return Vec::new();
+            }
+        };
+        let mut stacks = Vec::new();
+        for endpoint in set.iter() {
+            match self.net.stack(&endpoint, Role::Bind) {
+                Ok(stack) => stacks.push(stack),
+                Err(failure) => {
+                    self.failure(on, &failure);
+                    break; // the others of the set fail alike
+                }
+            }
+        }
+        stacks
+    }
+
+    fn failure(&mut self, on: &Written, failure: &Failure) {
+        let drawn = failure.facts().iter().find_map(|fact| {
+            if let Fact::Complaint(c) = fact {
+                Some(c)
+            } else {
+                None
+            }
+        });
+        match drawn {
+            Some(complaint) => self.inner(on, complaint),
+            None => self.refuse(on, failure.summary()),
+        }
+    }
+
+    /// A complaint about a part of a word becomes one about a part of the file.
+    fn inner(&mut self, on: &Written, inner: &Complaint) {
+        let span = if inner.text == on.text {
+            inner.span.clone()
+        } else {
+            0..on.text.len()
+        };
+        let complaint = self
+            .at(on, &span, inner.message.clone())
+            .suggest(inner.suggestion.clone());
+        self.complaints.push(complaint);
+    }
+
+    fn refuse(&mut self, on: &Written, message: String) {
+        let complaint = self.at(on, &(0..on.text.len()), message);
+        self.complaints.push(complaint);
+    }
+
+    fn at(&self, word: &Written, part: &std::ops::Range<usize>, message: String) -> Complaint {
+        match (self.source, &word.span) {
+            (Some(source), Some(span)) => {
+                source.complain(source.inside(span, &word.text, part), message)
+            }
+            _ => Complaint::new(&word.text, part.clone(), message),
+        }
+    }
+
+    fn settings(&mut self, errors: &[SettingError], service: &ServicePlan) {
+        for error in errors {
+            let complaint = match (self.source, &error.span) {
+                (Some(source), Some(span)) => source.complain(span.clone(), error.message.clone()),
+                (Some(source), None) => {
+                    let span = service.kind.span.clone().unwrap_or(0..0);
+                    source.complain(
+                        span,
+                        format!("{} in [service.{}]", error.message, service.name),
+                    )
+                }
+                (None, _) => Complaint::new(
+                    &format!("--{}", error.key),
+                    0..usize::MAX,
+                    error.message.clone(),
+                ),
+            };
+            self.complaints
+                .push(complaint.suggest(error.suggestion.clone()));
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Floor 6 of Netloom: one process with many services.
+//!
+//! ```text
+//!   netloom.toml ─▶ load ─▶ ┐
+//!   flags ────────────────▶ Plan ─▶ check ─▶ Prepared ─▶ supervise ─▶ Running
+//!   a program ────────────▶ ┘      (all errors at once)
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod check;
+pub mod load;
+pub mod notify;
+pub mod open;
+pub mod os;
+pub mod plan;
+pub mod supervise;
+
+mod conversation;
+
+pub use check::{Prepared, check};
+pub use load::load;
+pub use open::{Listen, Server, connect, listen};
+pub use os::os_net;
+pub use plan::{Plan, ServicePlan, Written};
+pub use supervise::{Running, start};

@@ -1,0 +1,243 @@
+//! Reading a plan from TOML, with every mistake told at once.
+//!
+//! ```toml
+//! threads = 2                       # optional
+//!
+//! [service.hello]                   # one table for each service
+//! kind = "reply"                    # what it does: netloom serve --help
+//! on = ["tcp://:7008", "unix:/tmp/hello.sock"]
+//! text = 'hello\r\n'                # the settings of its kind
+//! limits = { max-conns = 100, idle = "5m" }
+//! ```
+
+use std::ops::Range;
+
+use netloom_base::complaint::nearest;
+use netloom_base::settings::Setting;
+use netloom_base::{Complaint, Settings, Value};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::plan::{Plan, ServicePlan, Source, Written};
+
+/// Files larger than this are refused: they are not written by people.
+const LARGEST: usize = 1 << 20;
+
+const TOP_KEYS: [&str; 2] = ["threads", "service"];
+
+/// Reads the text of `file`. What can be read is read, so that all mistakes,
+/// of syntax and of meaning, come in one answer.
+pub fn load(file: &str, text: &str) -> Result<Plan, Vec<Complaint>> {
+    if text.len() > LARGEST {
+        return Err(vec![Complaint::new(
+            file,
+            0..file.len(),
+            format!("the file is larger than {LARGEST} bytes"),
+        )]);
+    }
+    let source = Source {
+        file: file.to_owned(),
+        text: text.to_owned(),
+    };
+    let (table, syntax) = DeTable::parse_recoverable(text);
+    let mut reader = Reader {
+        source: &source,
+        complaints: Vec::new(),
+    };
+    for error in syntax {
+        let span = error.span().unwrap_or(0..0);
+        reader.complain(span, error.message().to_lowercase());
+    }
+    let mut plan = reader.plan(table.get_ref());
+    let complaints = reader.complaints;
+    if complaints.is_empty() {
+        plan.source = Some(source);
+        Ok(plan)
+    } else {
+        Err(complaints)
+    }
+}
+
+struct Reader<'a> {
+    source: &'a Source,
+    complaints: Vec<Complaint>,
+}
+
+impl Reader<'_> {
+    fn complain(&mut self, span: Range<usize>, message: impl Into<String>) {
+        self.complaints.push(self.source.complain(span, message));
+    }
+
+    fn plan(&mut self, table: &DeTable<'_>) -> Plan {
+        let mut plan = Plan::default();
+        for (key, value) in table {
+            match (&**key.get_ref(), value.get_ref()) {
+                ("threads", DeValue::Integer(n)) => match n.as_str().parse::<usize>() {
+                    Ok(n) if (1..=1024).contains(&n) => plan.threads = Some(n),
+                    _ => self.complain(
+                        value.span(),
+                        "a number of threads from 1 to 1024 is expected",
+                    ),
+                },
+                ("threads", _) => self.complain(value.span(), "a number of threads is expected"),
+                ("service", DeValue::Table(services)) => {
+                    for (name, service) in in_order(services) {
+                        match service.get_ref() {
+                            DeValue::Table(body) => plan.services.push(self.service(name, body)),
+                            _ => self
+                                .complain(service.span(), "a service is a table: [service.NAME]"),
+                        }
+                    }
+                }
+                ("service", _) => {
+                    self.complain(value.span(), "services are tables: [service.NAME]");
+                }
+                (other, _) => {
+                    let complaint = self
+                        .source
+                        .complain(key.span(), format!("no such key: `{other}`"));
+                    self.complaints
+                        .push(complaint.suggest(nearest(other, TOP_KEYS).map(str::to_owned)));
+                }
+            }
+        }
+        if plan.services.is_empty() && self.complaints.is_empty() {
+            self.complain(
+                0..0,
+                "there is no service: write a [service.NAME] table with `kind` and `on`",
+            );
+        }
+        plan
+    }
+
+    fn service(
+        &mut self,
+        name: &Spanned<std::borrow::Cow<'_, str>>,
+        body: &DeTable<'_>,
+    ) -> ServicePlan {
+        let mut service = ServicePlan {
+            name: name.get_ref().to_string(),
+            ..ServicePlan::default()
+        };
+        if name.get_ref().is_empty() || name.get_ref().chars().any(char::is_control) {
+            self.complain(name.span(), "a service's name is printable text");
+        }
+        for (key, value) in in_order(body) {
+            match (&**key.get_ref(), value.get_ref()) {
+                ("kind", DeValue::String(kind)) => {
+                    service.kind = Written {
+                        text: kind.to_string(),
+                        span: Some(value.span()),
+                    };
+                }
+                ("kind", _) => self.complain(value.span(), "the name of a kind is expected"),
+                ("on", DeValue::String(_)) => service.on.extend(self.endpoint(value)),
+                ("on", DeValue::Array(list)) => {
+                    let listed: Vec<Written> =
+                        list.iter().filter_map(|item| self.endpoint(item)).collect();
+                    service.on.extend(listed);
+                }
+                ("on", _) => self.complain(
+                    value.span(),
+                    "an endpoint or a list of endpoints is expected",
+                ),
+                ("limits", DeValue::Table(limits)) => {
+                    for (key, value) in in_order(limits) {
+                        if let Some(setting) = self.setting(key, value) {
+                            service.limits.extend([setting]);
+                        }
+                    }
+                }
+                ("limits", _) => self.complain(
+                    value.span(),
+                    "limits are a table: limits = { max-conns = 100 }",
+                ),
+                _ => {
+                    if let Some(setting) = self.setting(key, value) {
+                        service.settings.extend([setting]);
+                    }
+                }
+            }
+        }
+        if service.kind.text.is_empty() && !body.contains_key("kind") {
+            self.complain(
+                name.span(),
+                format!("`kind` is missing in [service.{}]", service.name),
+            );
+        }
+        if service.on.is_empty() && !body.contains_key("on") {
+            self.complain(
+                name.span(),
+                format!("`on` is missing in [service.{}]", service.name),
+            );
+        }
+        service
+    }
+
+    fn endpoint(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Written> {
+        if let DeValue::String(text) = value.get_ref() {
+            return Some(Written {
+                text: text.to_string(),
+                span: Some(value.span()),
+            });
+        }
+        self.complain(value.span(), "an endpoint in quotes is expected");
+        None
+    }
+
+    /// A key and its value. The span is the value's, or the key's where the
+    /// key itself may be unknown; errors of either point at the line.
+    fn setting(
+        &mut self,
+        key: &Spanned<std::borrow::Cow<'_, str>>,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Option<Setting> {
+        let read = self.value(value)?;
+        let mut one = Settings::new();
+        one.push(
+            key.get_ref(),
+            read,
+            Some(key.span().start..value.span().end),
+        );
+        one.iter().next().cloned()
+    }
+
+    fn value(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Value> {
+        Some(match value.get_ref() {
+            DeValue::String(text) => Value::Text(text.to_string()),
+            DeValue::Boolean(b) => Value::Bool(*b),
+            DeValue::Integer(n) => if let Ok(n) = i64::from_str_radix(n.as_str(), n.radix()) { Value::Int(n) } else {
+                self.complain(value.span(), "the number does not fit 64 bits");
+                return None;
+            },
+            DeValue::Float(n) => if let Ok(n) = n.as_str().parse::<f64>() { Value::Real(n) } else {
+                self.complain(value.span(), "this is not a number");
+                return None;
+            },
+            DeValue::Array(items) => {
+                Value::List(items.iter().filter_map(|item| self.value(item)).collect())
+            }
+            DeValue::Datetime(_) | DeValue::Table(_) => {
+                self.complain(
+                    value.span(),
+                    "text, a number, true, false or a list is expected",
+                );
+                return None;
+            }
+        })
+    }
+}
+
+/// The entries as they stand in the file: a table sorts them by name.
+fn in_order<'a, 'i>(
+    table: &'a DeTable<'i>,
+) -> impl Iterator<
+    Item = (
+        &'a Spanned<std::borrow::Cow<'i, str>>,
+        &'a Spanned<DeValue<'i>>,
+    ),
+> {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    entries.into_iter()
+}

@@ -1,0 +1,138 @@
+//! The two calls a program begins with: `connect` and `listen`.
+
+use std::sync::Arc;
+
+use netloom_base::{Endpoint, EndpointSet, Failure, Kind, Limits, Role};
+use netloom_protocol::{Offer, Service, protocol_for};
+use netloom_transport::net::complaint;
+use netloom_transport::{Conn, Cx};
+
+use crate::check::Prepared;
+use crate::os::os_net;
+use crate::supervise::{Running, start};
+
+/// Opens a stream endpoint: TCP, a unix socket, a program, any stack that ends
+/// in a stream. Needs a tokio runtime with I/O and time.
+///
+/// # Errors
+/// What failed, with its stage, code and facts. `parse.endpoint` for an
+/// endpoint that cannot be read or gives no stream.
+pub async fn connect(endpoint: &str) -> Result<Conn, Failure> {
+    let endpoint: Endpoint = endpoint.parse().map_err(|error| complaint(&error))?;
+    let cx = Cx::os(os_net());
+    let stack = cx.net().stack(&endpoint, Role::Dial)?;
+    stack
+        .require(Kind::Stream)
+        .map_err(|error| complaint(&error))?;
+    cx.net().dial(&stack, &cx).await?.stream()
+}
+
+/// Begins a server on one endpoint or on a set of ports.
+pub fn listen(endpoint: &str) -> Listen {
+    Listen {
+        endpoints: vec![endpoint.to_owned()],
+        limits: Limits::default(),
+    }
+}
+
+/// A server that has not begun.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    endpoints: Vec<String>,
+    limits: Limits,
+}
+
+impl Listen {
+    /// Listens there too.
+    pub fn and(mut self, endpoint: &str) -> Self {
+        self.endpoints.push(endpoint.to_owned());
+        self
+    }
+
+    /// Bounds it; without this, by [`Limits::default`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Binds and answers every connection with `service`, on the current runtime.
+    ///
+    /// # Errors
+    /// The first endpoint that cannot be read or bound; then nothing is served.
+    pub async fn serve(self, service: impl Service + 'static) -> Result<Server, Failure> {
+        self.offer(Offer::Bytes(Arc::new(service))).await
+    }
+
+    /// The same for an offer, such as a built kind makes.
+    ///
+    /// # Errors
+    /// As [`Listen::serve`].
+    pub async fn offer(self, offer: Offer) -> Result<Server, Failure> {
+        let cx = Cx::os(os_net());
+        let mut on = Vec::new();
+        for text in &self.endpoints {
+            let set: EndpointSet = text.parse().map_err(|error| complaint(&error))?;
+            for endpoint in set.iter() {
+                let stack = cx.net().stack(&endpoint, Role::Bind)?;
+                stack
+                    .require(Kind::Stream)
+                    .map_err(|error| complaint(&error))?;
+                let answering = protocol_for(&stack)
+                    .map(|protocol| protocol.service_for(&offer, &netloom_base::Settings::new()));
+                match answering {
+                    Some(Ok(service)) => on.push((stack, service)),
+                    Some(Err(errors)) => {
+                        return Err(refused(&endpoint, errors.first().map(ToString::to_string)));
+                    }
+                    None => return Err(refused(&endpoint, None)),
+                }
+            }
+        }
+        let prepared = Prepared {
+            name: "".into(),
+            kind: "",
+            offer,
+            on,
+            limits: self.limits,
+        };
+        let running = start(vec![prepared], &cx, None).await?;
+        Ok(Server { running, cx })
+    }
+}
+
+fn refused(endpoint: &Endpoint, why: Option<String>) -> Failure {
+    use netloom_base::{Code, Side, Stage};
+
+    let why = why.unwrap_or_else(|| "nothing can be served there".to_owned());
+    Failure::new(Stage::Parse, Side::Us, Code::PARSE_ENDPOINT)
+        .message(why)
+        .at(endpoint)
+}
+
+/// A server that runs. Dropping it stops it without draining.
+pub struct Server {
+    running: Running,
+    cx: Cx,
+}
+
+impl Server {
+    /// Where it listens, with real ports.
+    pub fn endpoints(&self) -> Vec<Endpoint> {
+        self.running
+            .bound()
+            .map(|(_, bound)| bound.endpoint())
+            .collect()
+    }
+
+    /// Open connections.
+    pub fn connections(&self) -> usize {
+        self.running.connections()
+    }
+
+    /// Drains: accepts no more, lets connections finish within the drain limit,
+    /// then ends them.
+    pub async fn stop(self) {
+        self.cx.shutdown().drain();
+        self.running.until_stopped().await;
+    }
+}

@@ -1,0 +1,294 @@
+//! Running services: their addresses, their accept loops, and their end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use netloom_base::failure::Fact;
+use netloom_base::{Code, Event, Failure, Limits, Opens, Side, Stage};
+use netloom_transport::cores::Cores;
+use netloom_transport::guard::raise_descriptor_limit;
+use netloom_transport::seat::Deadlines;
+use netloom_transport::{Bound, Cx, Guard, Listener, Seats};
+
+use crate::check::Prepared;
+use crate::conversation::{Answer, place};
+
+/// How long to wait when a connection could not be accepted, which is mostly
+/// for want of descriptors: long enough not to spin, short enough to serve on
+/// soon after.
+const AFTER_FAILURE: Duration = Duration::from_millis(100);
+
+/// How long aborted connections may take to notice.
+const ABORT_GRACE: Duration = Duration::from_secs(1);
+
+/// One running service, shared by all its tasks.
+pub(crate) struct ServiceState {
+    pub(crate) name: Arc<str>,
+    pub(crate) cx: Cx,
+    pub(crate) seats: Arc<Seats>,
+    pub(crate) cores: Option<Cores>,
+    guard: Arc<Guard>,
+    /// It was told that the service is full, and it has not emptied since.
+    full: AtomicBool,
+}
+
+/// Services that run.
+pub struct Running {
+    services: Vec<Arc<ServiceState>>,
+    bound: Vec<(Arc<str>, Arc<dyn Bound>)>,
+    cores: Option<Cores>,
+    cx: Cx,
+}
+
+/// Binds every address of every service, then accepts on all of them. With
+/// `cores`, connections are spread over them; without, everything runs where
+/// this is called, as it does in a simulation.
+///
+/// The first address that cannot be bound fails the whole, and nothing runs.
+pub async fn start(
+    prepared: Vec<Prepared>,
+    cx: &Cx,
+    cores: Option<Cores>,
+) -> Result<Running, Failure> {
+    let descriptors = raise_descriptor_limit();
+    let most_cores = cores.as_ref().map_or(1, Cores::most);
+    let mut services = Vec::new();
+    let mut doors = Vec::new();
+    for service in prepared {
+        let idle = service.limits.idle.unwrap_or_else(|| service.offer.idle());
+        let limits = Limits {
+            idle: Some(idle),
+            ..service.limits
+        };
+        let total = limits.total(descriptors);
+        let greet = (service.offer.opens() == Opens::Client).then_some(limits.greet_timeout);
+        let state = Arc::new(ServiceState {
+            name: service.name,
+            seats: Seats::new(Deadlines {
+                idle: Some(idle),
+                lifetime: limits.lifetime,
+                greet,
+            }),
+            guard: Guard::new(total, limits.max_conns_per_source),
+            full: AtomicBool::new(false),
+            cores: cores.clone(),
+            cx: cx.child(cx.events().clone(), limits),
+        });
+        for (stack, answering) in service.on {
+            let bound = state.cx.net().bind(&stack, &state.cx).await?;
+            let answer = Answer::new(stack, answering, most_cores);
+            doors.extend(
+                bound
+                    .into_iter()
+                    .map(|bound| (state.clone(), answer.clone(), bound)),
+            );
+        }
+        services.push(state);
+    }
+    let running = Running {
+        bound: doors
+            .iter()
+            .map(|(state, _, bound)| (state.name.clone(), bound.clone()))
+            .collect(),
+        services,
+        cores,
+        cx: cx.clone(),
+    };
+    for (service, bound) in &running.bound {
+        let (service, endpoint, tool) = (
+            service.clone(),
+            bound.endpoint().to_string(),
+            bound.try_with(),
+        );
+        cx.events().tell(|| Event::Listening {
+            service,
+            endpoint,
+            tool,
+        });
+    }
+    for (state, answer, bound) in doors {
+        open_door(state, answer, bound);
+    }
+    for state in &running.services {
+        keep_round(state.clone());
+    }
+    Ok(running)
+}
+
+impl Running {
+    /// What is bound, each with its service's name.
+    pub fn bound(&self) -> impl Iterator<Item = (&str, &dyn Bound)> {
+        self.bound
+            .iter()
+            .map(|(service, bound)| (&**service, &**bound))
+    }
+
+    /// Open connections of all services.
+    pub fn connections(&self) -> usize {
+        self.services.iter().map(|state| state.seats.taken()).sum()
+    }
+
+    /// Open connections on each core.
+    pub fn per_core(&self) -> Vec<usize> {
+        self.cores
+            .as_ref()
+            .map_or_else(Vec::new, Cores::connections)
+    }
+
+    /// Runs until an end is asked for, then drains: connections at rest end at
+    /// once, the others get their service's drain time, then all are ended.
+    pub async fn until_stopped(self) {
+        self.cx.shutdown().draining().await;
+        for state in &self.services {
+            state.seats.drain();
+        }
+        let drains = self.services.iter().map(|state| state.cx.limits().drain);
+        let longest = drains.max().unwrap_or_default();
+        tokio::select! {
+            biased;
+            () = self.all_left() => {}
+            () = self.cx.shutdown().aborted() => {}
+            () = self.cx.sleep(longest) => {}
+        }
+        self.abort();
+        // Whoever does not notice now is dropped with its core.
+        let _ = self.cx.timeout(ABORT_GRACE, self.all_left()).await;
+        if let Some(cores) = &self.cores {
+            cores.stop();
+        }
+    }
+
+    fn abort(&self) {
+        self.cx.shutdown().abort();
+        for state in &self.services {
+            state.seats.abort();
+        }
+    }
+
+    async fn all_left(&self) {
+        for state in &self.services {
+            state.cx.tasks_done().await;
+        }
+    }
+}
+
+/// Services do not outlive whoever runs them.
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
+/// One accept loop on every core, where the address can be shared.
+fn open_door(state: Arc<ServiceState>, answer: Arc<Answer>, bound: Arc<dyn Bound>) {
+    let Some(cores) = state.cores.clone() else {
+        return accept_on(&state, &answer, &bound, 0);
+    };
+    cores.on_each(Arc::new(move |core| {
+        accept_on(&state, &answer, &bound, core);
+    }));
+}
+
+fn accept_on(state: &Arc<ServiceState>, answer: &Arc<Answer>, bound: &Arc<dyn Bound>, core: usize) {
+    if state.cx.shutdown().is_draining() {
+        return;
+    }
+    match bound.listener() {
+        Ok(Some(listener)) => state
+            .cx
+            .spawn(accept(state.clone(), answer.clone(), listener, core)),
+        Ok(None) => {}
+        Err(failure) => tell(state, failure.at(bound.endpoint())),
+    }
+}
+
+/// Accepts until the service drains. The permit comes first: a connection that
+/// may not be open stays in the kernel's queue.
+async fn accept(
+    state: Arc<ServiceState>,
+    answer: Arc<Answer>,
+    mut listener: Box<dyn Listener>,
+    core: usize,
+) {
+    let draining = state.cx.shutdown().clone();
+    let mut failing = false;
+    loop {
+        let next = async {
+            let permit = if let Some(permit) = state.guard.try_permit() { permit } else {
+                if !state.full.swap(true, Ordering::Relaxed) {
+                    tell(&state, full(&state.guard));
+                }
+                state.guard.permit().await
+            };
+            (permit, listener.accept().await)
+        };
+        let (mut permit, accepted) = tokio::select! {
+            biased;
+            () = draining.draining() => return,
+            next = next => next,
+        };
+        match accepted {
+            Ok(accepted) if permit.admit(accepted.source()) => {
+                failing = false;
+                place(&state, &answer, accepted.with_permit(permit), core);
+            }
+            Ok(accepted) => accepted.refuse(),
+            Err(failure) => {
+                drop(permit);
+                // Told once until accepting works again: the next try fails alike.
+                if !std::mem::replace(&mut failing, true) {
+                    tell(&state, failure);
+                }
+                state.cx.sleep(AFTER_FAILURE).await;
+            }
+        }
+    }
+}
+
+fn full(guard: &Guard) -> Failure {
+    Failure::new(Stage::Accept, Side::Us, Code::LIMIT_REACHED)
+        .message("as many connections are open as may be; more wait in the kernel's queue")
+        .fact(Fact::Limit {
+            name: "max-conns",
+            allows: guard.total() as u64,
+        })
+}
+
+fn tell(state: &ServiceState, failure: Failure) {
+    state.cx.events().tell(|| Event::Failed {
+        service: state.name.clone(),
+        conn: None,
+        failure,
+    });
+}
+
+/// Goes round the seats until the process ends, and tells who was turned away.
+fn keep_round(state: Arc<ServiceState>) {
+    const TELL_REFUSED: Duration = Duration::from_secs(1);
+    let round = state.seats.round().unwrap_or(TELL_REFUSED);
+    let cx = state.cx.clone();
+    let rounds = async move {
+        let shutdown = state.cx.shutdown().clone();
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.aborted() => return,
+                () = state.cx.sleep(round) => {}
+            }
+            state.seats.go_round();
+            if state.guard.open() < state.guard.total() / 10 * 9 {
+                state.full.store(false, Ordering::Relaxed);
+            }
+            let count = state.guard.take_refused();
+            if count > 0 {
+                state.cx.events().tell(|| Event::Refused {
+                    service: state.name.clone(),
+                    count,
+                    limit: "max-conns-per-source",
+                });
+            }
+        }
+    };
+    cx.spawn_loose(rounds);
+}

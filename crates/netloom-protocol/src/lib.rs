@@ -1,0 +1,16 @@
+//! Floor 3 of Netloom: conversations.
+//!
+//! An application makes an [`Offer`]; a [`Protocol`] says how it carries that
+//! offer and gives the [`Service`] that holds one conversation. Every protocol
+//! is one room here and one line in [`registry`].
+#![forbid(unsafe_code)]
+
+pub mod offer;
+pub mod registry;
+pub mod service;
+
+pub mod raw;
+
+pub use offer::Offer;
+pub use registry::{PROTOCOLS, Protocol, protocol_for};
+pub use service::{MessageService, Service, finish, from_fn};

@@ -1,0 +1,44 @@
+//! What an application gives, whatever carries it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use netloom_base::Opens;
+
+use crate::service::{LONG_IDLE, MessageService, Service};
+
+/// What an application gives. A protocol carries the kinds it can.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Offer {
+    /// A conversation in bytes.
+    Bytes(Arc<dyn Service>),
+    /// A conversation in messages.
+    Messages(Arc<dyn MessageService>),
+}
+
+impl Offer {
+    /// The word for it in "`ftp` cannot carry …".
+    pub fn word(&self) -> &'static str {
+        match self {
+            Offer::Bytes(_) => "a stream of bytes",
+            Offer::Messages(_) => "messages",
+        }
+    }
+
+    /// How long its conversations may be idle unless their limits say otherwise.
+    pub fn idle(&self) -> Duration {
+        match self {
+            Offer::Bytes(service) => service.idle(),
+            Offer::Messages(_) => LONG_IDLE,
+        }
+    }
+
+    /// Who must speak first.
+    pub fn opens(&self) -> Opens {
+        match self {
+            Offer::Bytes(service) => service.opens(),
+            Offer::Messages(_) => Opens::Either,
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Plain bytes: what a stream carries when no protocol is named.
+
+use std::sync::Arc;
+
+use netloom_base::{Address, Card, Kind, Opens, SettingError, Settings};
+
+use crate::offer::Offer;
+use crate::registry::Protocol;
+use crate::service::Service;
+
+/// Bytes as they are.
+#[derive(Debug, Clone, Copy)]
+pub struct Raw;
+
+static CARD: Card = Card {
+    name: "raw",
+    summary: "plain bytes",
+    schemes: &[],
+    address: Address::None,
+    owns_path: false,
+    owns_query: false,
+    needs: Some(Kind::Stream),
+    gives: Kind::Stream,
+    encrypts: false,
+    rfcs: &[],
+    dial_keys: &[],
+    bind_keys: &[],
+    codes: &[],
+    opens: Opens::Either,
+};
+
+impl Protocol for Raw {
+    fn card(&self) -> &'static Card {
+        &CARD
+    }
+
+    fn service_for(
+        &self,
+        offer: &Offer,
+        _: &Settings,
+    ) -> Result<Arc<dyn Service>, Vec<SettingError>> {
+        match offer {
+            Offer::Bytes(service) => Ok(service.clone()),
+            other => {
+                let message = format!("plain bytes cannot carry {} without framing", other.word());
+                Err(vec![SettingError::new("on", None, message)])
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What answers a connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use netloom_base::{Failure, Opens, Stage};
+use netloom_transport::scratch::with_scratch;
+use netloom_transport::{BoxFuture, Close, Conn, Cx, Messages};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+
+/// How long an idle connection of a service that keeps connections open lives.
+pub const LONG_IDLE: Duration = Duration::from_hours(1);
+
+/// Holds conversations over streams. One value serves every connection.
+pub trait Service: Send + Sync {
+    /// Holds one conversation. It ends when this returns.
+    ///
+    /// When [`Conn::notice`] says so while nothing is in flight, the service
+    /// ends the conversation in order, or gives it up with [`Conn::depart`] and
+    /// returns; it is then called again on another core.
+    fn serve<'a>(&'a self, conn: Conn, cx: &'a Cx) -> BoxFuture<'a, Result<(), Failure>>;
+
+    /// Who must speak first. A silent client of a service that waits for its
+    /// first word is held to the greeting deadline.
+    fn opens(&self) -> Opens {
+        Opens::Either
+    }
+
+    /// How long a connection may be idle unless its limits say otherwise.
+    fn idle(&self) -> Duration {
+        LONG_IDLE
+    }
+
+    /// The value that serves one core, for a service that keeps state per core.
+    fn per_core(&self, core: usize) -> Option<Arc<dyn Service>> {
+        let _ = core;
+        None
+    }
+}
+
+/// A service made of a function from a connection to a future.
+///
+/// ```
+/// use netloom_protocol::from_fn;
+/// use tokio::io::AsyncWriteExt;
+///
+/// let greeter = from_fn(|mut conn, cx| async move {
+///     conn.write_all(b"hello\r\n").await.map_err(|e| conn.failure(netloom_base::Stage::Send, e))?;
+///     netloom_protocol::finish(conn, &cx).await
+/// });
+/// # let _: &dyn netloom_protocol::Service = &greeter;
+/// ```
+pub fn from_fn<F, Fut>(hold: F) -> impl Service
+where
+    F: Fn(Conn, Cx) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<(), Failure>> + Send + 'static,
+{
+    FromFn(hold)
+}
+
+struct FromFn<F>(F);
+
+impl<F, Fut> Service for FromFn<F>
+where
+    F: Fn(Conn, Cx) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<(), Failure>> + Send + 'static,
+{
+    fn serve<'a>(&'a self, conn: Conn, cx: &'a Cx) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(self.0(conn, cx.clone()))
+    }
+}
+
+/// Holds conversations in whole messages.
+pub trait MessageService: Send + Sync {
+    /// Holds one conversation. It ends when this returns.
+    fn serve<'a>(
+        &'a self,
+        messages: Box<dyn Messages>,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<(), Failure>>;
+
+    /// How long a connection may be idle unless its limits say otherwise.
+    fn idle(&self) -> Duration {
+        LONG_IDLE
+    }
+}
+
+/// How long, and for how many bytes, a closing server listens to a client that
+/// still talks.
+const LINGER: (Duration, u64) = (Duration::from_secs(2), 1 << 20);
+
+/// Ends a conversation in which this side has said everything.
+///
+/// A socket closed with unread bytes resets the connection, and a reset can
+/// overtake the last words (RFC 9293 §3.10.4, RFC 1122 §4.2.2.13). So this
+/// side is shut first, and what the peer still sends is read and thrown away,
+/// within limits, until it has shut its side too.
+pub async fn finish(mut conn: Conn, cx: &Cx) -> Result<(), Failure> {
+    if let Err(error) = conn.shutdown().await {
+        return Err(conn.failure(Stage::Close, error));
+    }
+    let mut left = LINGER.1;
+    let drained = cx.timeout(LINGER.0, async {
+        while left > 0 {
+            match read_and_drop(&mut conn).await {
+                Ok(0) | Err(_) => return,
+                Ok(n) => left = left.saturating_sub(n as u64),
+            }
+        }
+    });
+    drained.await;
+    conn.close(Close::Orderly);
+    Ok(())
+}
+
+/// Reads what is there into the thread's scratch and forgets it.
+async fn read_and_drop(conn: &mut Conn) -> std::io::Result<usize> {
+    std::future::poll_fn(|task| {
+        with_scratch(|scratch| {
+            let mut buf = ReadBuf::new(scratch);
+            std::pin::Pin::new(&mut *conn)
+                .poll_read(task, &mut buf)
+                .map_ok(|()| buf.filled().len())
+        })
+    })
+    .await
+}

@@ -1,0 +1,336 @@
+//! A connection: an ordered stream of bytes with a name, limits and a trail.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use netloom_base::failure::{Fact, Step};
+use netloom_base::{Code, Failure, Side, Stage};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::listener::Accepted;
+use crate::seat::{Notice, Seat};
+use crate::socket::Socket;
+
+/// What carries a connection's bytes: a socket, a pipe, a TLS session.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Who is at both ends, and what else is known while it lives.
+    fn facts(&self) -> ConnFacts;
+
+    /// The kernel socket, when the bytes pass through it unchanged. The copy
+    /// engine uses it; a TLS session has none to give.
+    fn socket_mut(&mut self) -> Option<&mut Socket> {
+        None
+    }
+
+    /// Gives the kernel socket up, so that another reactor can take it.
+    fn into_socket(self: Box<Self>) -> Result<Socket, Box<dyn Io>>;
+
+    /// Ends it. `Orderly` after both directions were shut; `Abort` tells the
+    /// peer with a reset where the transport can.
+    fn close(self: Box<Self>, how: Close);
+}
+
+/// How a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Close {
+    /// Everything was said.
+    Orderly,
+    /// Nothing more will be said or read: reset.
+    Abort,
+}
+
+/// What a carrier knows of itself.
+#[derive(Debug, Clone, Default)]
+pub struct ConnFacts {
+    /// This end.
+    pub local: Option<Peer>,
+    /// The other end.
+    pub peer: Option<Peer>,
+}
+
+/// One end of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Peer {
+    /// An IP address and port.
+    Ip(SocketAddr),
+    /// A path, a program, a process: whatever names it.
+    Named(Box<str>),
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Ip(addr) => write!(f, "{addr}"),
+            Peer::Named(name) => f.write_str(name),
+        }
+    }
+}
+
+/// The steps that led to a connection, with times.
+#[derive(Debug, Clone, Default)]
+pub struct Trail {
+    /// Oldest first.
+    pub steps: Vec<Step>,
+}
+
+/// A connection.
+///
+/// Reading and writing count bytes and mark it alive; when its seat says that
+/// a limit has passed, a pending read fails with that limit's code. That is
+/// all a service must do to be bounded: read.
+pub struct Conn {
+    io: Box<dyn Io>,
+    id: u64,
+    seat: Option<Arc<Seat>>,
+    /// Whom the seat would wake: looked at on every wait, so kept here, without a lock.
+    waiting: Option<Waker>,
+    trail: Option<Box<Trail>>,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+impl Conn {
+    /// A connection over `io`, with a fresh number and no limits.
+    pub fn new(io: Box<dyn Io>) -> Self {
+        Conn {
+            io,
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            seat: None,
+            waiting: None,
+            trail: None,
+        }
+    }
+
+    /// The number of this connection, unique in this process.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Gives it a seat, which bounds it. It keeps the seat through every layer.
+    pub fn seated(mut self, seat: Arc<Seat>) -> Self {
+        self.seat = Some(seat);
+        self
+    }
+
+    pub(crate) fn numbered(mut self, id: u64) -> Self {
+        self.id = id;
+        self
+    }
+
+    /// Its seat, if it has one.
+    pub fn seat(&self) -> Option<&Arc<Seat>> {
+        self.seat.as_ref()
+    }
+
+    /// Remembers the steps that led here. Hot paths do not.
+    pub fn remember(&mut self, steps: impl IntoIterator<Item = Step>) {
+        self.trail.get_or_insert_default().steps.extend(steps);
+    }
+
+    /// The steps that led here, if they were remembered.
+    pub fn trail(&self) -> &[Step] {
+        self.trail.as_ref().map_or(&[], |trail| &trail.steps)
+    }
+
+    /// Who is at both ends.
+    pub fn facts(&self) -> ConnFacts {
+        self.io.facts()
+    }
+
+    /// The kernel socket, when the bytes pass through it unchanged.
+    pub fn socket_mut(&mut self) -> Option<&mut Socket> {
+        self.io.socket_mut()
+    }
+
+    /// Puts a layer on: `put` takes what carried the bytes and returns what
+    /// carries them now. Number, seat and trail stay.
+    pub fn wrap(self, put: impl FnOnce(Box<dyn Io>) -> Box<dyn Io>) -> Self {
+        Conn {
+            io: put(self.io),
+            ..self
+        }
+    }
+
+    /// What the keeper of the seats wants of this connection, if anything. A
+    /// service asks when nothing is in flight.
+    pub fn notice(&self) -> Option<Notice> {
+        self.seat.as_ref().and_then(|seat| seat.notice())
+    }
+
+    /// Leaves this core, when [`Conn::notice`] said [`Notice::Move`] and
+    /// nothing is in flight. After `None` the service returns; it will be
+    /// called again with the same connection on another core. A connection
+    /// that cannot be taken off its reactor comes back.
+    pub fn depart(self) -> Result<Option<Conn>, Failure> {
+        let Conn {
+            io,
+            id,
+            seat,
+            waiting,
+            trail,
+        } = self;
+        let Some(seat) = seat else {
+            return Ok(Some(Conn {
+                io,
+                id,
+                seat,
+                waiting,
+                trail,
+            }));
+        };
+        match io.into_socket() {
+            Ok(socket) => {
+                let raw = socket
+                    .into_raw()
+                    .map_err(|error| Failure::from_io(Stage::Close, error))?;
+                seat.put_departure(Accepted::returning(raw, id));
+                Ok(None)
+            }
+            Err(io) => Ok(Some(Conn {
+                io,
+                id,
+                seat: Some(seat),
+                waiting,
+                trail,
+            })),
+        }
+    }
+
+    /// Ends it.
+    pub fn close(self, how: Close) {
+        self.io.close(how);
+    }
+
+    /// A failure of this connection, with the bytes that had moved.
+    pub fn failure(&self, stage: Stage, error: io::Error) -> Failure {
+        let failure = Failure::from_io(stage, error).after(self.trail().iter().cloned());
+        match &self.seat {
+            Some(seat) => failure.fact(Fact::Moved {
+                received: seat.received(),
+                sent: seat.sent(),
+            }),
+            None => failure,
+        }
+    }
+
+    /// The failure a passed limit is told with.
+    fn over(notice: Notice) -> Option<io::Error> {
+        let code = match notice {
+            Notice::Drain | Notice::Move => return None,
+            Notice::Idle => Code::LIMIT_IDLE,
+            Notice::Lifetime => Code::LIMIT_LIFETIME,
+            Notice::Greet => Code::GREET_TIMEOUT,
+            Notice::Abort => Code::STOPPED,
+        };
+        let side = if code == Code::GREET_TIMEOUT {
+            Side::Peer
+        } else {
+            Side::Us
+        };
+        Some(Failure::new(code.stage(), side, code).into())
+    }
+
+    /// What a pending read or write does: sees to it that the seat can wake
+    /// this task, and fails when a limit has passed meanwhile.
+    fn wait(&mut self, cx: &Context<'_>) -> io::Result<()> {
+        let Some(seat) = &self.seat else {
+            return Ok(());
+        };
+        if !self
+            .waiting
+            .as_ref()
+            .is_some_and(|waiting| waiting.will_wake(cx.waker()))
+        {
+            self.waiting = Some(cx.waker().clone());
+            seat.wake_later(cx.waker());
+        }
+        seat.told().and_then(Conn::over).map_or(Ok(()), Err)
+    }
+}
+
+impl fmt::Debug for Conn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "conn {}", self.id)
+    }
+}
+
+impl AsyncRead for Conn {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let this = &mut *self;
+        match Pin::new(&mut *this.io).poll_read(cx, buf) {
+            Poll::Ready(result) => {
+                if let (Ok(()), Some(seat)) = (&result, &this.seat) {
+                    seat.moved_in(buf.filled().len() - before);
+                }
+                Poll::Ready(result)
+            }
+            Poll::Pending => {
+                this.wait(cx)?;
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Conn {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        let written = Pin::new(&mut *this.io).poll_write(cx, buf);
+        this.wrote(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        let written = Pin::new(&mut *this.io).poll_write_vectored(cx, bufs);
+        this.wrote(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.io).poll_shutdown(cx)
+    }
+}
+
+impl Conn {
+    fn wrote(
+        &mut self,
+        cx: &Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Ready(Ok(n)) => {
+                if let Some(seat) = &self.seat {
+                    seat.moved_out(*n);
+                }
+            }
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.wait(cx)?,
+        }
+        written
+    }
+}

@@ -1,0 +1,59 @@
+//! Floor 2 of Netloom: connections.
+//!
+//! The modules of this file are the floor's hall: what a connection is, how
+//! one is opened, answered, bounded and stopped. The folders are its rooms,
+//! one for each thing that carries bytes. A room is reached only through
+//! [`Net`], so that [`sim`] can stand in for all of them.
+//!
+//! ```text
+//!   dial  stack ─▶ Transport::dial ─▶ Layer::dial … ─▶ Opened
+//!   bind  stack ─▶ Transport::bind ─▶ Bound ─▶ Listener::accept ─▶ Accepted
+//!         Accepted ─▶ (another core) ─▶ attach ─▶ Layer::answer … ─▶ Opened
+//! ```
+
+pub(crate) mod accept;
+pub(crate) mod blocking;
+pub mod conn;
+pub mod cx;
+pub mod datagrams;
+pub mod guard;
+pub mod listener;
+pub mod messages;
+pub mod mux;
+pub mod net;
+#[cfg(unix)]
+mod once;
+pub mod scratch;
+pub mod seat;
+pub mod socket;
+#[allow(unsafe_code, reason = "the system calls that no safe crate wraps")]
+mod sys;
+#[cfg(test)]
+mod trial;
+
+pub mod tcp;
+
+pub mod unix;
+
+pub mod stdio;
+
+pub mod exec;
+
+pub mod fd;
+
+pub mod cores;
+
+pub mod sim;
+
+pub use conn::{Close, Conn, ConnFacts, Io, Peer};
+pub use cx::{Clock, Cx, Events, Shutdown, Spawn};
+pub use datagrams::Datagrams;
+pub use guard::{Guard, Permit};
+pub use listener::{Accepted, Bound, Listener};
+pub use messages::Messages;
+pub use mux::Mux;
+pub use net::{Assembly, Layer, Net, Opened, Transport};
+pub use seat::{Notice, Seat, Seats};
+
+/// A boxed future: what a door returns.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

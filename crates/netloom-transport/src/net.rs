@@ -1,0 +1,380 @@
+//! The network as the floors above see it, and how one is put together.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use netloom_base::endpoint::{Host, Level};
+use netloom_base::failure::Fact;
+use netloom_base::{
+    Card, Code, Endpoint, Failure, Kind, Role, Schemes, SettingError, Side, Stack, Stage,
+};
+
+use crate::BoxFuture;
+use crate::conn::Conn;
+use crate::cx::Cx;
+use crate::datagrams::Datagrams;
+use crate::listener::Bound;
+use crate::messages::Messages;
+use crate::mux::Mux;
+
+/// How long a name may take to resolve.
+pub const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What opening an endpoint gives.
+pub enum Opened {
+    /// A stream of bytes.
+    Stream(Conn),
+    /// Whole messages.
+    Messages(Box<dyn Messages>),
+    /// Datagrams.
+    Datagrams(Box<dyn Datagrams>),
+    /// Many streams.
+    Mux(Box<dyn Mux>),
+}
+
+impl Opened {
+    /// The word for what it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Opened::Stream(_) => Kind::Stream,
+            Opened::Messages(_) => Kind::Messages,
+            Opened::Datagrams(_) => Kind::Datagram,
+            Opened::Mux(_) => Kind::Mux,
+        }
+    }
+
+    /// The stream, for whoever can use nothing else.
+    pub fn stream(self) -> Result<Conn, Failure> {
+        match self {
+            Opened::Stream(conn) => Ok(conn),
+            other => {
+                let message = format!("a stream is needed, and this gives {}", other.kind());
+                Err(Failure::new(Stage::Parse, Side::Us, Code::PARSE_ENDPOINT).message(message))
+            }
+        }
+    }
+}
+
+/// A network: the real one, or a simulated one.
+pub trait Net: Send + Sync {
+    /// Gives an endpoint its meaning, or says what is wrong with it.
+    fn stack(&self, endpoint: &Endpoint, role: Role) -> Result<Stack, Failure>;
+
+    /// The addresses of a host, in the order to try them.
+    fn resolve<'a>(
+        &'a self,
+        host: &'a Host,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>>;
+
+    /// Opens a stack from the transport up.
+    fn dial<'a>(&'a self, stack: &'a Stack, cx: &'a Cx) -> BoxFuture<'a, Result<Opened, Failure>>;
+
+    /// Takes the stack's addresses: one [`Bound`] for each socket.
+    fn bind<'a>(
+        &'a self,
+        stack: &'a Stack,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<Vec<Arc<dyn Bound>>, Failure>>;
+
+    /// Puts the stack's layers on an accepted connection, in its own task.
+    fn answer<'a>(
+        &'a self,
+        stack: &'a Stack,
+        conn: Conn,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<Opened, Failure>>;
+
+    /// Binds a socket for datagrams.
+    fn datagrams<'a>(
+        &'a self,
+        stack: &'a Stack,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<Box<dyn Datagrams>, Failure>>;
+}
+
+/// The bottom of a stack.
+pub trait Transport: Send + Sync {
+    /// What it is.
+    fn card(&self) -> &'static Card;
+
+    /// Whether the values of its options can be read, before anything is opened.
+    fn check(&self, stack: &Stack) -> Result<(), Failure> {
+        let _ = stack;
+        Ok(())
+    }
+
+    /// Opens a connection.
+    fn dial<'a>(&'a self, stack: &'a Stack, cx: &'a Cx) -> BoxFuture<'a, Result<Opened, Failure>>;
+
+    /// Takes the addresses.
+    fn bind<'a>(
+        &'a self,
+        stack: &'a Stack,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<Vec<Arc<dyn Bound>>, Failure>> {
+        let _ = cx;
+        Box::pin(async move { Err(unable(self.card(), stack, "cannot be listened on")) })
+    }
+
+    /// Binds a socket for datagrams.
+    fn datagrams<'a>(
+        &'a self,
+        stack: &'a Stack,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<Box<dyn Datagrams>, Failure>> {
+        let _ = cx;
+        Box::pin(async move { Err(unable(self.card(), stack, "carries no datagrams")) })
+    }
+}
+
+/// What stands on a transport or on another layer.
+pub trait Layer: Send + Sync {
+    /// What it is.
+    fn card(&self) -> &'static Card;
+
+    /// Opens it from the client's side, over what is open below.
+    fn dial<'a>(
+        &'a self,
+        below: Opened,
+        level: &'a Level,
+        stack: &'a Stack,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<Opened, Failure>>;
+
+    /// Answers it from the server's side.
+    fn answer<'a>(
+        &'a self,
+        below: Opened,
+        level: &'a Level,
+        stack: &'a Stack,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<Opened, Failure>>;
+}
+
+/// Turns names into addresses.
+pub trait Resolver: Send + Sync {
+    /// The addresses of `name`, in the order to try them.
+    fn lookup<'a>(
+        &'a self,
+        name: &'a str,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>>;
+}
+
+fn unable(card: &Card, stack: &Stack, why: &str) -> Failure {
+    Failure::new(Stage::Parse, Side::Us, Code::PARSE_ENDPOINT)
+        .message(format!("`{}:` {why}", card.name))
+        .at(&stack.endpoint)
+}
+
+/// A network put together from transports, layers and a resolver.
+pub struct Assembly {
+    schemes: Schemes,
+    transports: HashMap<&'static str, Arc<dyn Transport>>,
+    layers: HashMap<&'static str, Arc<dyn Layer>>,
+    resolver: Arc<dyn Resolver>,
+}
+
+impl Assembly {
+    /// The cards of `transports` and `layers` make the address language.
+    pub fn new(
+        transports: Vec<Arc<dyn Transport>>,
+        layers: Vec<Arc<dyn Layer>>,
+        resolver: Arc<dyn Resolver>,
+    ) -> Self {
+        let cards = transports
+            .iter()
+            .map(|t| t.card())
+            .chain(layers.iter().map(|l| l.card()));
+        Assembly {
+            schemes: Schemes::new(cards),
+            transports: transports.into_iter().map(|t| (t.card().name, t)).collect(),
+            layers: layers.into_iter().map(|l| (l.card().name, l)).collect(),
+            resolver,
+        }
+    }
+
+    fn transport(&self, stack: &Stack) -> Result<&dyn Transport, Failure> {
+        let card = stack.transport().card;
+        self.transports
+            .get(card.name)
+            .map(|t| &**t)
+            .ok_or_else(|| unable(card, stack, "is not part of this network"))
+    }
+
+    fn layer(&self, level: &Level, stack: &Stack) -> Result<&dyn Layer, Failure> {
+        let card = level.card;
+        self.layers
+            .get(card.name)
+            .map(|l| &**l)
+            .ok_or_else(|| unable(card, stack, "is not part of this network"))
+    }
+}
+
+impl Net for Assembly {
+    fn stack(&self, endpoint: &Endpoint, role: Role) -> Result<Stack, Failure> {
+        let stack = self
+            .schemes
+            .stack(endpoint, role)
+            .map_err(|error| complaint(&error))?;
+        self.transport(&stack)?.check(&stack)?;
+        Ok(stack)
+    }
+
+    fn resolve<'a>(
+        &'a self,
+        host: &'a Host,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
+        Box::pin(async move {
+            Ok(match host {
+                Host::Loopback => vec![
+                    IpAddr::from([127, 0, 0, 1]),
+                    std::net::Ipv6Addr::LOCALHOST.into(),
+                ],
+                Host::Any => vec![
+                    std::net::Ipv6Addr::UNSPECIFIED.into(),
+                    IpAddr::from([0, 0, 0, 0]),
+                ],
+                Host::V4(addr) => vec![(*addr).into()],
+                Host::V6 { addr, .. } => vec![(*addr).into()],
+                Host::Name(name) => match cx
+                    .timeout(RESOLVE_TIMEOUT, self.resolver.lookup(name, cx))
+                    .await
+                {
+                    Some(found) => found?,
+                    None => {
+                        return Err(Failure::new(
+                            Stage::Resolve,
+                            Side::Path,
+                            Code::RESOLVE_TIMEOUT,
+                        )
+                        .fact(Fact::Waited(RESOLVE_TIMEOUT))
+                        .retry());
+                    }
+                },
+            })
+        })
+    }
+
+    fn dial<'a>(&'a self, stack: &'a Stack, cx: &'a Cx) -> BoxFuture<'a, Result<Opened, Failure>> {
+        Box::pin(async move {
+            let mut opened = self
+                .transport(stack)?
+                .dial(stack, cx)
+                .await
+                .map_err(|f| f.at(&stack.endpoint))?;
+            for level in stack.layers_bottom_up() {
+                let layer = self.layer(level, stack)?;
+                opened = layer
+                    .dial(opened, level, stack, cx)
+                    .await
+                    .map_err(|f| f.at(&stack.endpoint))?;
+            }
+            Ok(opened)
+        })
+    }
+
+    fn bind<'a>(
+        &'a self,
+        stack: &'a Stack,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<Vec<Arc<dyn Bound>>, Failure>> {
+        Box::pin(async move {
+            self.transport(stack)?
+                .bind(stack, cx)
+                .await
+                .map_err(|f| f.at(&stack.endpoint))
+        })
+    }
+
+    fn answer<'a>(
+        &'a self,
+        stack: &'a Stack,
+        conn: Conn,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<Opened, Failure>> {
+        Box::pin(async move {
+            let mut opened = Opened::Stream(conn);
+            for level in stack.layers_bottom_up() {
+                let layer = self.layer(level, stack)?;
+                opened = layer
+                    .answer(opened, level, stack, cx)
+                    .await
+                    .map_err(|f| f.at(&stack.endpoint))?;
+            }
+            Ok(opened)
+        })
+    }
+
+    fn datagrams<'a>(
+        &'a self,
+        stack: &'a Stack,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<Box<dyn Datagrams>, Failure>> {
+        Box::pin(async move {
+            self.transport(stack)?
+                .datagrams(stack, cx)
+                .await
+                .map_err(|f| f.at(&stack.endpoint))
+        })
+    }
+}
+
+/// What a person typed wrong, as a failure with its drawing.
+pub fn complaint(error: &netloom_base::EndpointError) -> Failure {
+    let complaint = error.complaint();
+    Failure::new(Stage::Parse, Side::Us, Code::PARSE_ENDPOINT)
+        .message(complaint.message.clone())
+        .fact(Fact::Complaint(Box::new(complaint.clone())))
+}
+
+/// Options that cannot be read, as one failure that draws the first of them.
+pub fn mistakes(stack: &Stack, errors: &[SettingError]) -> Failure {
+    let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    let failure =
+        Failure::new(Stage::Parse, Side::Us, Code::PARSE_ENDPOINT).message(told.join("; "));
+    match errors.first() {
+        Some(first) => failure.fact(Fact::Complaint(Box::new(
+            first.in_text(stack.endpoint.written()),
+        ))),
+        None => failure,
+    }
+}
+
+/// The system's own resolver: what `getaddrinfo(3)` says.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemResolver;
+
+impl Resolver for SystemResolver {
+    fn lookup<'a>(
+        &'a self,
+        name: &'a str,
+        _: &'a Cx,
+    ) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
+        use crate::sys::LookupError;
+
+        Box::pin(async move {
+            let asked = name.to_owned();
+            let answer = tokio::task::spawn_blocking(move || crate::sys::getaddrinfo(&asked)).await;
+            let error = match answer {
+                Ok(Ok(found)) => return Ok(found),
+                Ok(Err(error)) => error,
+                Err(_) => LookupError::Other("the lookup was cut short".to_owned()),
+            };
+            let failed = |side, code: Code| Failure::new(Stage::Resolve, side, code);
+            Err(match error {
+                LookupError::NoName => failed(Side::Us, Code::RESOLVE_NO_SUCH_NAME),
+                LookupError::NoAddress => failed(Side::Peer, Code::RESOLVE_NO_ADDRESS),
+                LookupError::Again => failed(Side::Path, Code::RESOLVE_SERVER_FAILED).retry(),
+                LookupError::Other(words) => {
+                    failed(Side::Os, Stage::Resolve.other()).fact(Fact::said(words, "getaddrinfo"))
+                }
+            }
+            .message(format!("no address for `{name}`")))
+        })
+    }
+}

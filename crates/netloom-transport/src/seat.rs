@@ -1,0 +1,364 @@
+//! Seats: what bounds a connection while it lives.
+//!
+//! Every accepted connection takes a seat of its service. The connection marks
+//! its seat when bytes move; one task per service goes round and asks every
+//! seat how long it has been quiet. So ten thousand idle connections cost one
+//! timer, not ten thousand, and the byte path costs one store. A limit is
+//! noticed between its value and a sixteenth more.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use crate::guard::Permit;
+use crate::listener::Accepted;
+
+/// What the keeper of the seats wants of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// The service is stopping: end when nothing is in flight.
+    Drain,
+    /// This core is too busy: [`depart`](crate::Conn::depart) when nothing is in flight.
+    Move,
+    /// Nothing moved for too long.
+    Idle,
+    /// It lived too long.
+    Lifetime,
+    /// The client, which must speak first, did not.
+    Greet,
+    /// End now.
+    Abort,
+}
+
+const STAY: u8 = 0;
+const DRAIN: u8 = 1;
+const IDLE: u8 = 2;
+const LIFETIME: u8 = 3;
+const GREET: u8 = 4;
+const ABORT: u8 = 5;
+
+/// The part of a deadline that one round waits.
+const ROUNDS: u32 = 16;
+
+/// One connection's seat.
+pub struct Seat {
+    /// Given back when the seat is dropped.
+    _permit: Option<Permit>,
+    place: AtomicUsize,
+    state: AtomicU8,
+    stirred: AtomicBool,
+    spoke: AtomicBool,
+    quiet: AtomicU32,
+    age: AtomicU32,
+    received: AtomicU64,
+    sent: AtomicU64,
+    waker: Mutex<Option<Waker>>,
+    departure: Mutex<Option<Box<Accepted>>>,
+}
+
+impl Seat {
+    /// Bytes received so far.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Bytes sent so far.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// What is wanted of the connection, if anything. Whoever is told to move
+    /// has been counted as moving.
+    pub fn notice(&self) -> Option<Notice> {
+        self.told().or_else(|| take_move().then_some(Notice::Move))
+    }
+
+    /// What the seat was told.
+    pub(crate) fn told(&self) -> Option<Notice> {
+        match self.state.load(Ordering::Acquire) {
+            STAY => None,
+            DRAIN => Some(Notice::Drain),
+            IDLE => Some(Notice::Idle),
+            LIFETIME => Some(Notice::Lifetime),
+            GREET => Some(Notice::Greet),
+            _ => Some(Notice::Abort),
+        }
+    }
+
+    pub(crate) fn moved_in(&self, bytes: usize) {
+        // One task owns the connection, so a load and a store do for an addition.
+        self.received
+            .store(self.received() + bytes as u64, Ordering::Relaxed);
+        self.stirred.store(true, Ordering::Relaxed);
+        if !self.spoke.load(Ordering::Relaxed) {
+            self.spoke.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn moved_out(&self, bytes: usize) {
+        self.sent
+            .store(self.sent() + bytes as u64, Ordering::Relaxed);
+        self.stirred.store(true, Ordering::Relaxed);
+    }
+
+    /// Wakes this task when the seat is told something.
+    pub(crate) fn wake_later(&self, waker: &Waker) {
+        *lock(&self.waker) = Some(waker.clone());
+    }
+
+    pub(crate) fn put_departure(&self, accepted: Accepted) {
+        *lock(&self.departure) = Some(Box::new(accepted));
+    }
+
+    /// The connection that left this core, after its service returned.
+    pub fn take_departure(&self) -> Option<Accepted> {
+        lock(&self.departure).take().map(|accepted| *accepted)
+    }
+
+    fn tell(&self, state: u8) {
+        if self.state.fetch_max(state, Ordering::AcqRel) < state
+            && let Some(waker) = lock(&self.waker).clone()
+        {
+            waker.wake();
+        }
+    }
+}
+
+/// When a seat's time is up.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Deadlines {
+    /// Nothing moved for so long.
+    pub idle: Option<Duration>,
+    /// It lived for so long.
+    pub lifetime: Option<Duration>,
+    /// The client said nothing for so long after it came.
+    pub greet: Option<Duration>,
+}
+
+/// The seats of one service on all cores.
+pub struct Seats {
+    deadlines: Deadlines,
+    round: Option<Duration>,
+    state: AtomicU8,
+    taken: Mutex<Vec<Arc<Seat>>>,
+}
+
+thread_local! {
+    /// How many connections may leave this thread's core.
+    static MOVES: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Lets `count` connections of this thread's core move to another. They do
+/// when they next come to rest after moving bytes; idle ones stay where they
+/// cost nothing.
+pub(crate) fn let_move(count: usize) {
+    MOVES.set(count);
+}
+
+fn take_move() -> bool {
+    MOVES.with(|moves| moves.replace(moves.get().saturating_sub(1)) > 0)
+}
+
+impl Seats {
+    /// Seats with these deadlines. [`Seats::go_round`] must be called every
+    /// [`Seats::round`] for them to be kept.
+    pub fn new(deadlines: Deadlines) -> Arc<Self> {
+        let shortest = [deadlines.idle, deadlines.lifetime, deadlines.greet]
+            .into_iter()
+            .flatten()
+            .filter(|d| !d.is_zero())
+            .min();
+        let round =
+            shortest.map(|d| (d / ROUNDS).clamp(Duration::from_millis(5), Duration::from_mins(1)));
+        Arc::new(Seats {
+            deadlines,
+            round,
+            state: AtomicU8::new(STAY),
+            taken: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// How often to go round; `None` when nothing is timed.
+    pub fn round(&self) -> Option<Duration> {
+        self.round
+    }
+
+    /// Seats a connection. Its permit is given back when the seat is left.
+    pub fn take(&self, permit: Option<Permit>) -> Arc<Seat> {
+        let mut taken = lock(&self.taken);
+        let seat = Arc::new(Seat {
+            _permit: permit,
+            place: AtomicUsize::new(taken.len()),
+            state: AtomicU8::new(self.state.load(Ordering::Acquire)),
+            stirred: AtomicBool::new(true),
+            spoke: AtomicBool::new(false),
+            quiet: AtomicU32::new(0),
+            age: AtomicU32::new(0),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            waker: Mutex::new(None),
+            departure: Mutex::new(None),
+        });
+        taken.push(seat.clone());
+        seat
+    }
+
+    /// Takes a seat out of the rounds. The connection's task calls it last.
+    pub fn leave(&self, seat: &Seat) {
+        let mut taken = lock(&self.taken);
+        let place = seat.place.load(Ordering::Relaxed);
+        if taken
+            .get(place)
+            .is_some_and(|there| std::ptr::eq(&raw const **there, seat))
+        {
+            taken.swap_remove(place);
+            if let Some(moved) = taken.get(place) {
+                moved.place.store(place, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// How many seats are taken.
+    pub fn taken(&self) -> usize {
+        lock(&self.taken).len()
+    }
+
+    /// One round: whoever has been quiet, silent or alive too long is told.
+    pub fn go_round(&self) {
+        let Some(round) = self.round else { return };
+        let rounds = |limit: Option<Duration>| {
+            limit.filter(|d| !d.is_zero()).map_or(u32::MAX, |d| {
+                d.div_duration_f64(round).ceil().min(4e9) as u32
+            })
+        };
+        let idle = rounds(self.deadlines.idle);
+        let lifetime = rounds(self.deadlines.lifetime);
+        let greet = rounds(self.deadlines.greet);
+        for seat in lock(&self.taken).iter() {
+            // The first round comes at any time of a seat's first interval, and
+            // a part of one does not count: nobody is told too early.
+            let age = seat.age.fetch_add(1, Ordering::Relaxed);
+            let quiet = if seat.stirred.swap(false, Ordering::Relaxed) {
+                seat.quiet.store(0, Ordering::Relaxed);
+                0
+            } else {
+                seat.quiet.fetch_add(1, Ordering::Relaxed) + 1
+            };
+            if age >= lifetime {
+                seat.tell(LIFETIME);
+            } else if quiet > 0 && quiet >= idle {
+                seat.tell(IDLE);
+            } else if age >= greet && !seat.spoke.load(Ordering::Relaxed) {
+                seat.tell(GREET);
+            }
+        }
+    }
+
+    /// Tells every connection, and every later one, to end when it can.
+    pub fn drain(&self) {
+        self.tell_all(DRAIN);
+    }
+
+    /// Tells every connection, and every later one, to end now.
+    pub fn abort(&self) {
+        self.tell_all(ABORT);
+    }
+
+    fn tell_all(&self, state: u8) {
+        // A seat taken from now on reads this; one taken before is in the list.
+        self.state.fetch_max(state, Ordering::AcqRel);
+        for seat in lock(&self.taken).iter() {
+            seat.tell(state);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // A panic elsewhere leaves these values whole: each is written in one step.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(rounds: u32, seats: &Seats) {
+        for _ in 0..rounds {
+            seats.go_round();
+        }
+    }
+
+    #[test]
+    fn a_quiet_seat_is_told_once_its_time_is_up() {
+        let seats = Seats::new(Deadlines {
+            idle: Some(Duration::from_secs(16)),
+            ..Deadlines::default()
+        });
+        assert_eq!(seats.round(), Some(Duration::from_secs(1)));
+        let seat = seats.take(None);
+        after(16, &seats);
+        assert_eq!(
+            seat.notice(),
+            None,
+            "the first round only clears the arrival"
+        );
+        seat.moved_in(1);
+        after(16, &seats);
+        assert_eq!(seat.notice(), None);
+        after(1, &seats);
+        assert_eq!(seat.notice(), Some(Notice::Idle));
+    }
+
+    #[test]
+    fn a_client_that_must_speak_and_does_not_is_told() {
+        let seats = Seats::new(Deadlines {
+            greet: Some(Duration::from_secs(16)),
+            ..Deadlines::default()
+        });
+        let (silent, spoken) = (seats.take(None), seats.take(None));
+        spoken.moved_in(1);
+        after(17, &seats);
+        assert_eq!(silent.notice(), Some(Notice::Greet));
+        assert_eq!(spoken.notice(), None);
+    }
+
+    #[test]
+    fn draining_reaches_those_who_come_later_and_abort_overrides_it() {
+        let seats = Seats::new(Deadlines::default());
+        let early = seats.take(None);
+        seats.drain();
+        let late = seats.take(None);
+        assert_eq!(
+            (early.notice(), late.notice()),
+            (Some(Notice::Drain), Some(Notice::Drain))
+        );
+        seats.abort();
+        seats.drain();
+        assert_eq!(early.notice(), Some(Notice::Abort));
+    }
+
+    #[test]
+    fn leaving_keeps_the_places_of_the_others_right() {
+        let seats = Seats::new(Deadlines::default());
+        let all: Vec<_> = (0..5).map(|_| seats.take(None)).collect();
+        for i in [1, 3, 1, 0, 4, 2] {
+            seats.leave(&all[i]);
+        }
+        assert_eq!(seats.taken(), 0);
+    }
+
+    #[test]
+    fn only_as_many_move_as_may() {
+        let seats = Seats::new(Deadlines::default());
+        let all: Vec<_> = (0..5).map(|_| seats.take(None)).collect();
+        let_move(2);
+        assert_eq!(
+            all.iter()
+                .filter(|s| s.notice() == Some(Notice::Move))
+                .count(),
+            2
+        );
+    }
+}

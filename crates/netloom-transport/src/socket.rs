@@ -1,0 +1,173 @@
+//! Kernel sockets as carriers: on a reactor, and off it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
+
+use crate::conn::{Close, ConnFacts, Io, Peer};
+
+/// A connected stream socket, registered with the reactor of its core.
+#[derive(Debug)]
+pub enum Socket {
+    /// TCP over IPv4 or IPv6.
+    Tcp(TcpStream),
+    /// A unix stream socket.
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+/// The same, registered nowhere: it may cross to another core.
+#[derive(Debug)]
+pub enum RawSocket {
+    /// TCP, non-blocking.
+    Tcp(std::net::TcpStream),
+    /// A unix stream socket, non-blocking.
+    #[cfg(unix)]
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl RawSocket {
+    /// Registers it with the reactor of the current runtime.
+    pub fn attach(self) -> io::Result<Socket> {
+        match self {
+            RawSocket::Tcp(socket) => TcpStream::from_std(socket).map(Socket::Tcp),
+            #[cfg(unix)]
+            RawSocket::Unix(socket) => UnixStream::from_std(socket).map(Socket::Unix),
+        }
+    }
+
+    /// Resets a TCP connection: what the peer sent is thrown away and it is told.
+    pub fn reset(self) {
+        if let RawSocket::Tcp(socket) = &self {
+            // When the kernel will not, an ordinary close is all that is left.
+            let _ = socket2::SockRef::from(socket).set_linger(Some(std::time::Duration::ZERO));
+        }
+    }
+}
+
+impl Socket {
+    /// Takes it off its reactor.
+    pub fn into_raw(self) -> io::Result<RawSocket> {
+        match self {
+            Socket::Tcp(socket) => socket.into_std().map(RawSocket::Tcp),
+            #[cfg(unix)]
+            Socket::Unix(socket) => socket.into_std().map(RawSocket::Unix),
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Socket::Tcp(socket) => Pin::new(socket).poll_read(cx, buf),
+            #[cfg(unix)]
+            Socket::Unix(socket) => Pin::new(socket).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Socket::Tcp(socket) => Pin::new(socket).poll_write(cx, buf),
+            #[cfg(unix)]
+            Socket::Unix(socket) => Pin::new(socket).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Socket::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
+            #[cfg(unix)]
+            Socket::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(())) // a socket keeps nothing back
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut = match self.get_mut() {
+            Socket::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
+            #[cfg(unix)]
+            Socket::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
+        };
+        // The peer may have gone before we said goodbye; then there is nobody to tell.
+        shut.map(|result| match result {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            other => other,
+        })
+    }
+}
+
+impl Io for Socket {
+    fn facts(&self) -> ConnFacts {
+        let ip = |addr: io::Result<SocketAddr>| addr.ok().map(|a| Peer::Ip(canonical(a)));
+        match self {
+            Socket::Tcp(socket) => ConnFacts {
+                local: ip(socket.local_addr()),
+                peer: ip(socket.peer_addr()),
+            },
+            #[cfg(unix)]
+            Socket::Unix(socket) => {
+                let name = |addr: io::Result<tokio::net::unix::SocketAddr>| {
+                    let path = addr
+                        .ok()
+                        .and_then(|a| a.as_pathname().map(|p| p.to_string_lossy().into_owned()));
+                    path.map(|p| Peer::Named(format!("unix:{p}").into()))
+                };
+                ConnFacts {
+                    local: name(socket.local_addr()),
+                    peer: name(socket.peer_addr()),
+                }
+            }
+        }
+    }
+
+    fn socket_mut(&mut self) -> Option<&mut Socket> {
+        Some(self)
+    }
+
+    fn into_socket(self: Box<Self>) -> Result<Socket, Box<dyn Io>> {
+        Ok(*self)
+    }
+
+    fn close(self: Box<Self>, how: Close) {
+        if how == Close::Abort
+            && let Ok(raw) = self.into_raw()
+        {
+            raw.reset();
+        }
+    }
+}
+
+/// `::ffff:a.b.c.d`, as a dual-stack listener reports IPv4 peers, becomes `a.b.c.d`.
+pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
+    match addr.ip().to_canonical() {
+        ip if ip == addr.ip() => addr,
+        ip => SocketAddr::new(ip, addr.port()),
+    }
+}

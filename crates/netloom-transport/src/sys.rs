@@ -1,0 +1,353 @@
+//! System calls that no safe crate wraps the way we need them.
+
+use std::io;
+#[cfg(unix)]
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+/// Raises the soft limit of descriptors to the hard one and returns it.
+#[cfg(unix)]
+pub(crate) fn raise_descriptor_limit() -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` is a valid rlimit for the kernel to fill.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
+        return 1024;
+    }
+    if limit.rlim_cur < limit.rlim_max {
+        let raised = libc::rlimit {
+            rlim_cur: limit.rlim_max,
+            ..limit
+        };
+        // SAFETY: `raised` is a valid rlimit; a refusal leaves the old one.
+        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) } == 0 {
+            return raised.rlim_cur;
+        }
+    }
+    limit.rlim_cur
+}
+
+#[cfg(not(unix))]
+pub(crate) fn raise_descriptor_limit() -> u64 {
+    1 << 20
+}
+
+/// Accepts one connection, non-blocking and not inherited, in one system call.
+#[cfg(target_os = "linux")]
+pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, socket2::SockAddr)> {
+    use std::os::fd::{AsRawFd, FromRawFd};
+
+    let fd = listener.as_raw_fd();
+    // SAFETY: `try_init` hands a storage and its length that the kernel may
+    // fill; the descriptor that accept4 returns belongs to nobody else.
+    unsafe {
+        socket2::SockAddr::try_init(|storage, len| {
+            match libc::accept4(
+                fd,
+                storage.cast(),
+                len,
+                libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC,
+            ) {
+                -1 => Err(io::Error::last_os_error()),
+                fd => Ok(OwnedFd::from_raw_fd(fd)),
+            }
+        })
+    }
+}
+
+/// Accepts one connection, non-blocking and not inherited.
+#[cfg(all(unix, not(target_os = "linux")))]
+pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, socket2::SockAddr)> {
+    let (socket, addr) = socket2::SockRef::from(&listener).accept()?;
+    socket.set_nonblocking(true)?;
+    Ok((socket.into(), addr))
+}
+
+/// The process and the user at the other end of a unix socket, as they were
+/// when it connected or, seen by a client, when the server began to listen.
+#[cfg(target_os = "linux")]
+pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> Option<(i32, u32)> {
+    use std::os::fd::AsRawFd;
+
+    let mut found = libc::ucred {
+        pid: 0,
+        uid: 0,
+        gid: 0,
+    };
+    let mut len = size_of::<libc::ucred>() as libc::socklen_t;
+    let into = (&raw mut found).cast();
+    // SAFETY: the kernel fills at most `len` bytes of `found`, which is that large.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            into,
+            &raw mut len,
+        )
+    };
+    // The kernel says uid -1 where there is no peer.
+    (result == 0 && found.uid != u32::MAX).then_some((found.pid, found.uid))
+}
+
+/// The process and the user at the other end of a unix socket.
+#[cfg(all(unix, not(target_os = "linux")))]
+pub(crate) fn peer_credentials(_: BorrowedFd<'_>) -> Option<(i32, u32)> {
+    None
+}
+
+/// Waits until a descriptor that somebody set non-blocking is ready for `events`.
+#[cfg(unix)]
+pub(crate) fn wait_ready(fd: BorrowedFd<'_>, events: libc::c_short) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+
+    let mut poll = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events,
+        revents: 0,
+    };
+    // SAFETY: one valid pollfd, for the kernel to fill.
+    match unsafe { libc::poll(&raw mut poll, 1, -1) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Lets go of standard output, so that its reader sees the end. `/dev/null`
+/// takes its number, which otherwise the next file we open would get.
+#[cfg(unix)]
+pub(crate) fn let_go_of_stdout() -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+
+    let nothing = std::fs::OpenOptions::new().write(true).open("/dev/null")?;
+    // SAFETY: both numbers are open; nobody owns the number 1, everybody may
+    // write to it at any time, and still may.
+    match unsafe { libc::dup2(nothing.as_raw_fd(), libc::STDOUT_FILENO) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Why a descriptor cannot be adopted.
+#[cfg(unix)]
+pub(crate) enum NotAdopted {
+    /// Nothing has this number.
+    NotOpen,
+    /// It was adopted before, or this program opened it.
+    InUse,
+}
+
+/// Whether descriptor `number` is open and came from whoever started us. What
+/// this program opens is close-on-exec, what it inherits cannot be.
+#[cfg(unix)]
+pub(crate) fn check_inherited(number: i32) -> Result<(), NotAdopted> {
+    // SAFETY: F_GETFD touches no memory and fails on a number that is not open.
+    match unsafe { libc::fcntl(number, libc::F_GETFD) } {
+        -1 => Err(NotAdopted::NotOpen),
+        flags if flags & libc::FD_CLOEXEC != 0 => Err(NotAdopted::InUse),
+        _ => Ok(()),
+    }
+}
+
+/// A second descriptor of what `number` is, close-on-exec and never 0, 1 or 2.
+#[cfg(unix)]
+pub(crate) fn duplicate(number: i32) -> io::Result<OwnedFd> {
+    use std::os::fd::FromRawFd;
+
+    // SAFETY: F_DUPFD_CLOEXEC touches no memory and fails on a number that is not open.
+    match unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) } {
+        -1 => Err(io::Error::last_os_error()),
+        // SAFETY: the new descriptor belongs to nobody else.
+        fd => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+    }
+}
+
+/// Makes an inherited descriptor ours, once. Of 0, 1 and 2 it takes a
+/// duplicate: everybody expects those to be open.
+#[cfg(unix)]
+pub(crate) fn adopt(number: i32) -> Result<OwnedFd, NotAdopted> {
+    use std::os::fd::FromRawFd;
+    use std::sync::{Mutex, PoisonError};
+
+    static STANDARD: Mutex<[bool; 3]> = Mutex::new([false; 3]);
+    // Held throughout, so that of two who ask at once one is refused.
+    let mut standard = STANDARD.lock().unwrap_or_else(PoisonError::into_inner);
+    check_inherited(number)?;
+    if let Some(adopted) = usize::try_from(number)
+        .ok()
+        .and_then(|n| standard.get_mut(n))
+    {
+        if std::mem::replace(adopted, true) {
+            return Err(NotAdopted::InUse);
+        }
+        return duplicate(number).map_err(|_| NotAdopted::NotOpen);
+    }
+    // SAFETY: F_SETFD touches no memory.
+    if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } == -1 {
+        return Err(NotAdopted::NotOpen);
+    }
+    // SAFETY: it was inherited, so nothing in this program owns it; now that it
+    // is close-on-exec, `check_inherited` keeps everybody else from adopting it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Whether a descriptor may be read and whether it may be written.
+#[cfg(unix)]
+pub(crate) fn access(fd: BorrowedFd<'_>) -> io::Result<(bool, bool)> {
+    use std::os::fd::AsRawFd;
+
+    // SAFETY: F_GETFL touches no memory.
+    match unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) } {
+        -1 => Err(io::Error::last_os_error()),
+        flags => {
+            let mode = flags & libc::O_ACCMODE;
+            Ok((mode != libc::O_WRONLY, mode != libc::O_RDONLY))
+        }
+    }
+}
+
+/// Gives a descriptor up as a parent would hand it to us.
+#[cfg(test)]
+#[cfg(unix)]
+pub(crate) fn hand_over(fd: OwnedFd) -> i32 {
+    use std::os::fd::IntoRawFd;
+
+    let number = fd.into_raw_fd();
+    // SAFETY: F_SETFD touches no memory.
+    assert_ne!(unsafe { libc::fcntl(number, libc::F_SETFD, 0) }, -1);
+    number
+}
+
+/// The processor time this thread has used.
+#[cfg(unix)]
+pub(crate) fn thread_cpu_time() -> Option<std::time::Duration> {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is a valid timespec for the kernel to fill.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    let seconds = u64::try_from(time.tv_sec).ok()?;
+    (result == 0).then(|| std::time::Duration::new(seconds, time.tv_nsec as u32))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn thread_cpu_time() -> Option<std::time::Duration> {
+    None
+}
+
+/// Why the system's resolver gave no address.
+pub(crate) enum LookupError {
+    /// The name does not exist.
+    NoName,
+    /// The name exists without an address.
+    NoAddress,
+    /// The resolver could not answer now.
+    Again,
+    /// Anything else, in the resolver's own words.
+    Other(String),
+}
+
+/// Asks the system's resolver, which blocks.
+#[cfg(unix)]
+pub(crate) fn getaddrinfo(name: &str) -> Result<Vec<std::net::IpAddr>, LookupError> {
+    use std::ffi::{CStr, CString};
+
+    let Ok(name) = CString::new(name) else {
+        return Err(LookupError::NoName);
+    };
+    // SAFETY: all-zero is a valid addrinfo: no flags, no pointers.
+    let mut hints: libc::addrinfo = unsafe { std::mem::zeroed() };
+    hints.ai_socktype = libc::SOCK_STREAM;
+    let mut list: *mut libc::addrinfo = std::ptr::null_mut();
+    // SAFETY: the name is a C string, hints is valid, list receives a list we free below.
+    let code = unsafe {
+        libc::getaddrinfo(
+            name.as_ptr(),
+            std::ptr::null(),
+            &raw const hints,
+            &raw mut list,
+        )
+    };
+    if code != 0 {
+        // SAFETY: gai_strerror returns a static C string for every code.
+        let words = || {
+            unsafe { CStr::from_ptr(libc::gai_strerror(code)) }
+                .to_string_lossy()
+                .into_owned()
+        };
+        #[cfg(target_os = "linux")]
+        const NO_DATA: i32 = libc::EAI_NODATA;
+        #[cfg(not(target_os = "linux"))]
+        const NO_DATA: i32 = 7;
+        return Err(match code {
+            libc::EAI_NONAME => LookupError::NoName,
+            NO_DATA => LookupError::NoAddress,
+            libc::EAI_AGAIN => LookupError::Again,
+            _ => LookupError::Other(words()),
+        });
+    }
+    let mut found = Vec::new();
+    let mut item = list;
+    while !item.is_null() {
+        // SAFETY: getaddrinfo gave a list of valid entries that ends in null,
+        // and each ai_addr is an address of ai_addrlen bytes.
+        let addr = unsafe {
+            let entry = &*item;
+            item = entry.ai_next;
+            let fill = |storage: *mut socket2::SockAddrStorage, len: *mut libc::socklen_t| {
+                let size = entry
+                    .ai_addrlen
+                    .min(size_of::<libc::sockaddr_storage>() as libc::socklen_t);
+                std::ptr::copy_nonoverlapping(
+                    entry.ai_addr.cast::<u8>(),
+                    storage.cast::<u8>(),
+                    size as usize,
+                );
+                *len = size;
+                Ok::<(), io::Error>(())
+            };
+            socket2::SockAddr::try_init(fill)
+        };
+        if let Some(ip) = addr
+            .ok()
+            .and_then(|((), addr)| addr.as_socket())
+            .map(|addr| addr.ip())
+            && !found.contains(&ip)
+        {
+            found.push(ip);
+        }
+    }
+    // SAFETY: the list came from getaddrinfo and is freed once.
+    unsafe { libc::freeaddrinfo(list) };
+    if found.is_empty() {
+        Err(LookupError::NoAddress)
+    } else {
+        Ok(found)
+    }
+}
+
+/// Asks the system's resolver, which blocks.
+#[cfg(not(unix))]
+pub(crate) fn getaddrinfo(name: &str) -> Result<Vec<std::net::IpAddr>, LookupError> {
+    use std::net::ToSocketAddrs;
+    match (name, 0).to_socket_addrs() {
+        Ok(found) => Ok(found.map(|addr| addr.ip()).collect()),
+        Err(error) => Err(LookupError::Other(error.to_string())),
+    }
+}
+
+/// Watches a listening socket of the standard library for connections.
+#[cfg(unix)]
+pub(crate) fn watch_listener<T>(listener: T) -> io::Result<tokio::io::unix::AsyncFd<T>>
+where
+    T: std::os::fd::AsRawFd + Into<OwnedFd>,
+{
+    // SAFETY: a type that turns into an OwnedFd owns its descriptor: it stays
+    // open and the same for as long as the value lives.
+    let watched = unsafe {
+        tokio::io::unix::AsyncFd::register_with_interest(listener, tokio::io::Interest::READABLE)
+    };
+    watched.map_err(Into::into)
+}

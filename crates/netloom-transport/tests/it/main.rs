@@ -1,0 +1,3 @@
+//! The floor's integration tests.
+
+mod doors;

@@ -1,0 +1,8 @@
+//! Floor 1 of Netloom: bytes.
+//!
+//! Parsers and builders that touch no socket and wait for nothing: bytes in,
+//! meaning out, and back. Every room here is property-tested and fuzzed.
+#![forbid(unsafe_code)]
+
+pub mod escape;
+pub mod lines;

@@ -1,0 +1,4 @@
+//! The command line.
+fn main() -> std::process::ExitCode {
+    netloom_cli::main()
+}

@@ -1,0 +1,112 @@
+//! Figures beside the peers'.
+//!
+//! Rounds alternate: in each round every server is started, warmed, measured
+//! and stopped in turn; the first round is dropped; a figure is the median of
+//! the others with its least and greatest. A ratio is taken within a round, so
+//! that a machine that gets slower does not move it.
+
+mod echo;
+mod idle;
+mod load;
+mod machine;
+pub(crate) mod meter;
+pub(crate) mod server;
+mod start;
+mod table;
+
+pub(crate) use load::Load;
+pub(crate) use machine::line as machine_line;
+
+use crate::Outcome;
+use crate::metadata::release_binaries;
+use crate::options::Options;
+use server::Programs;
+use std::path::PathBuf;
+
+/// Rounds when nobody says a number: one to drop and seven to keep.
+const ROUNDS: usize = 8;
+
+/// What every benchmark is given.
+struct Bench {
+    rounds: usize,
+    only: Vec<String>,
+    programs: Programs,
+}
+
+type Benchmark = fn(&Bench) -> Outcome;
+
+const BENCHMARKS: &[(&str, Benchmark)] = &[
+    ("echo", echo::bench),
+    ("idle", idle::bench),
+    ("start", start::bench),
+];
+
+pub(crate) fn verb(args: Vec<String>) -> Outcome {
+    let mut options = Options::new(args);
+    let rounds = options.value("--rounds")?.unwrap_or(ROUNDS);
+    let only: Vec<String> = options
+        .value::<String>("--only")?
+        .map(|list| list.split(',').map(str::to_owned).collect())
+        .unwrap_or_default();
+    let netloom = options.value::<PathBuf>("--netloom")?;
+    let words = options.words()?;
+    let [name] = words.as_slice() else {
+        return Err(format!("which one? {}", names()));
+    };
+    let (_, benchmark) = BENCHMARKS
+        .iter()
+        .find(|(known, _)| known == name)
+        .ok_or_else(|| format!("there is no benchmark {name}: {}", names()))?;
+    if rounds < 2 {
+        return Err("--rounds is at least 2: the first is dropped".to_owned());
+    }
+
+    // Before we build: that is load too.
+    machine::warn_if_busy();
+    // `--only` of peers measures them without building us.
+    let ours = only.is_empty() || only.iter().any(|name| name.starts_with("netloom"));
+    let netloom = match netloom {
+        Some(path) => Some(path),
+        None if ours => Some(release_netloom()?),
+        None => None,
+    };
+    let programs = Programs::build(netloom)?;
+    println!("{}", machine::line());
+    benchmark(&Bench {
+        rounds,
+        only,
+        programs,
+    })
+}
+
+/// Builds the binary as it ships.
+pub(crate) fn release_netloom() -> Outcome<PathBuf> {
+    release_binaries("netloom", &["netloom"]).map(|mut built| built.remove(0))
+}
+
+fn names() -> String {
+    let names: Vec<_> = BENCHMARKS.iter().map(|(name, _)| *name).collect();
+    names.join(", ")
+}
+
+impl Bench {
+    /// Those of `servers` that `--only` leaves.
+    fn choose(&self, servers: &[&'static server::Server]) -> Outcome<Vec<&'static server::Server>> {
+        if let Some(unknown) = self
+            .only
+            .iter()
+            .find(|name| servers.iter().all(|server| server.name != **name))
+        {
+            let known: Vec<_> = servers.iter().map(|server| server.name).collect();
+            return Err(format!(
+                "there is no server {unknown}: {}",
+                known.join(", ")
+            ));
+        }
+        Ok(servers
+            .iter()
+            .copied()
+            .filter(|server| self.only.is_empty() || self.only.iter().any(|n| n == server.name))
+            .collect())
+    }
+}
