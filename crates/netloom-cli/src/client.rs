@@ -32,9 +32,11 @@ where
                 None => std::future::pending().await,
             }
         };
+        // Before anything is told, so that whoever reads it can already ask for the end.
+        let mut signals = signals();
         let interrupted = async {
-            match signals() {
-                Ok(mut signals) => signals.recv().await,
+            match &mut signals {
+                Ok(signals) => signals.recv().await,
                 Err(_) => std::future::pending().await,
             }
         };

@@ -69,7 +69,16 @@ pub fn main() -> ExitCode {
 fn end(face: &Face, result: Result<(), Stop>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Stop::Interrupted) => ExitCode::from(130),
+        Err(Stop::Interrupted) => {
+            // A person knows what they pressed; a program reads how it ended.
+            if face.is_json() {
+                let failure = Failure::new(Stage::Close, Side::Us, Code::STOPPED);
+                face.diagnosis(&diagnose(
+                    &failure.message("the conversation was interrupted"),
+                ));
+            }
+            ExitCode::from(130)
+        }
         Err(Stop::Diagnosed(diagnoses)) => {
             let usage = diagnoses
                 .iter()
@@ -94,15 +103,12 @@ fn refused(error: &clap::Error, json: bool) -> ExitCode {
         };
     }
     let text = error.to_string();
-    let first = text
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .trim_start_matches("error: ");
-    end(&Face::json(), Err(Stop::usage(first)))
+    let first = text.trim_start_matches("error: ").split("\n\n").next();
+    let words: Vec<&str> = first.unwrap_or_default().split_whitespace().collect();
+    end(&Face::json(), Err(Stop::usage(words.join(" "))))
 }
 
-/// Adds the flags that every verb has.
+/// Adds the flags that every verb has, and with it every kind below it.
 pub(crate) fn with_common_flags(command: Command) -> Command {
     let flag = |name: &'static str, help: &'static str| {
         Arg::new(name)
@@ -110,6 +116,7 @@ pub(crate) fn with_common_flags(command: Command) -> Command {
             .action(ArgAction::SetTrue)
             .help(help)
             .help_heading("Output")
+            .global(true)
     };
     command
         .arg(flag(
@@ -133,7 +140,8 @@ pub(crate) fn with_common_flags(command: Command) -> Command {
                 .default_value("auto")
                 .hide_possible_values(true)
                 .help("colour what is said: auto, always, never (NO_COLOR is heeded)")
-                .help_heading("Output"),
+                .help_heading("Output")
+                .global(true),
         )
 }
 

@@ -1,18 +1,17 @@
 //! Waiting for a client and talking to it: `listen` without a kind, like `nc -l`.
 
 use std::io::IsTerminal;
-use std::sync::Arc;
 
 use clap::ArgMatches;
-use netloom_base::{Code, EndpointSet, Failure, Kind, Limits, Role, Side, Stack, Stage};
+use netloom_base::{Code, EndpointSet, Failure, Kind, Limits, Role, Side, Stack, Stage, Story};
 use netloom_transport::net::complaint;
-use netloom_transport::{Accepted, Bound, Conn, Cx, Listener};
+use netloom_transport::{Accepted, Conn, Cx, Listener};
 
 use crate::client::converse;
 use crate::contract::{Stop, timeout};
 use crate::serving::limits;
-use crate::talk::{Script, talk};
-use crate::view::Face;
+use crate::talk::{Script, begun, talk};
+use crate::view::{Face, now};
 
 /// Takes clients one at a time and talks to each.
 pub(crate) fn first_client(urls: &[&str], matches: &ArgMatches, face: &Face) -> Result<(), Stop> {
@@ -34,7 +33,7 @@ pub(crate) fn first_client(urls: &[&str], matches: &ArgMatches, face: &Face) -> 
     converse(timeout(matches)?, |cx| async move {
         let mut doors = bind(urls, &cx).await?;
         for door in &doors {
-            face.listening(&door.bound.endpoint().to_string());
+            face.listening(&door.stack.endpoint.to_string());
         }
         loop {
             let (accepted, stack) = next(&mut doors).await?;
@@ -51,16 +50,20 @@ pub(crate) fn first_client(urls: &[&str], matches: &ArgMatches, face: &Face) -> 
             }
             let ended = hold(conn, &stack, &limits, face, &cx).await;
             match ended {
-                Ok(()) if keep && !face.is_closed() => {}
+                Ok(story) => {
+                    face.record(&story, &story, now());
+                    if !keep || face.is_closed() {
+                        return Ok(());
+                    }
+                }
                 Err(failure) if keep => face.diagnosis(&netloom_explain::diagnose(&failure)),
-                other => return Ok(other?),
+                Err(failure) => return Err(failure.into()),
             }
         }
     })
 }
 
 struct Door {
-    bound: Arc<dyn Bound>,
     listener: Box<dyn Listener>,
     stack: Stack,
 }
@@ -76,11 +79,9 @@ async fn bind(urls: &[&str], cx: &Cx) -> Result<Vec<Door>, Failure> {
                 .map_err(|error| complaint(&error))?;
             for bound in cx.net().bind(&stack, cx).await? {
                 if let Some(listener) = bound.listener()? {
-                    doors.push(Door {
-                        bound,
-                        listener,
-                        stack: stack.clone(),
-                    });
+                    let mut stack = stack.clone();
+                    stack.endpoint = bound.endpoint(); // with the real port
+                    doors.push(Door { listener, stack });
                 }
             }
         }
@@ -111,7 +112,7 @@ async fn hold(
     limits: &Limits,
     face: &Face,
     cx: &Cx,
-) -> Result<(), Failure> {
+) -> Result<Story, Failure> {
     let greeted = cx
         .timeout(limits.greet_timeout, cx.net().answer(stack, conn, cx))
         .await;
@@ -122,5 +123,9 @@ async fn hold(
         until_peer_ends,
         ..Script::default()
     };
-    talk(conn, script, face, cx).await.map(drop)
+    let began = cx.now();
+    let mut story = begun(stack, &conn);
+    let carried = talk(conn, script, face, cx).await?;
+    (story.received, story.sent, story.lasted) = (carried.back, carried.forth, cx.now() - began);
+    Ok(story)
 }

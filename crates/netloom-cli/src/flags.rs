@@ -1,7 +1,9 @@
 //! From keys to flags, and from flags to settings.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use netloom_base::{Key, Settings, Value};
+use netloom_base::{Code, Complaint, Key, Settings, Value};
+
+use crate::contract::Stop;
 
 /// Adds a flag for every key.
 pub(crate) fn with_keys(command: Command, keys: &[Key], heading: &'static str) -> Command {
@@ -44,4 +46,17 @@ pub(crate) fn settings(matches: &ArgMatches, keys: &[Key]) -> Settings {
         }
     }
     settings
+}
+
+/// A flag's text as bytes, or a complaint with a caret under the wrong escape.
+pub(crate) fn bytes(matches: &ArgMatches, flag: &str) -> Result<Option<Vec<u8>>, Stop> {
+    let Some(text) = matches.get_one::<String>(flag) else {
+        return Ok(None);
+    };
+    netloom_wire::escape::unescape(text)
+        .map(Some)
+        .map_err(|error| {
+            let complaint = Complaint::new(text, error.span.clone(), format!("--{flag}: {error}"));
+            Stop::mistakes(Code::PARSE_USAGE, &[complaint])
+        })
 }

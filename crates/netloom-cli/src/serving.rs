@@ -1,5 +1,6 @@
 //! Running a plan in the foreground: what `listen`, `serve` and `up` share.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -7,10 +8,12 @@ use netloom_base::endpoint::Host;
 use netloom_base::{Code, Complaint, Failure, Limits, Side, Stage};
 use netloom_host::{Plan, Prepared, Running, check, notify::notify, os_net, start};
 use netloom_transport::cores::{Cores, Threads};
-use netloom_transport::cx::{Events, OsClock};
+use netloom_transport::cx::{Events, OsClock, Stamped};
 use netloom_transport::{Cx, Shutdown};
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::oneshot;
 
-use crate::client::{runtime, signals};
+use crate::client::{Signals, runtime, signals};
 use crate::contract::{Stop, timeout, with_timeout};
 use crate::flags::{settings, with_keys};
 use crate::view::Face;
@@ -58,7 +61,7 @@ pub(crate) fn serve(plan: &Plan, matches: &ArgMatches, face: &Face) -> Result<()
         .flatten()
         .is_some_and(|set| *set)
     {
-        face.out(plan.to_string().trim_end());
+        face.page(plan.to_string().trim_end());
         return Ok(());
     }
     let timeout = timeout(matches)?;
@@ -77,33 +80,20 @@ pub(crate) fn serve(plan: &Plan, matches: &ArgMatches, face: &Face) -> Result<()
         .map_or_else(Threads::as_the_machine_has, Threads::Fixed);
     let cores = Cores::start(threads).map_err(|error| Failure::from_io(Stage::Create, error))?;
     runtime.block_on(async {
-        let clock = std::sync::Arc::new(OsClock::new());
-        let (events, mut told) = Events::queue(QUEUE, face.wants_connections(), clock);
+        // Before anything is told, so that whoever reads it can already ask for the end.
+        let signals = signals().map_err(|error| Failure::from_io(Stage::Create, error))?;
+        let (events, told) =
+            Events::queue(QUEUE, face.wants_connections(), Arc::new(OsClock::new()));
         let cx = Cx::os(net).child(events, Limits::default());
-        // Shown from a thread of its own: a terminal that stands still must
-        // hold up neither the services nor the signal that ends them.
-        let (shown, all_shown) = tokio::sync::oneshot::channel();
-        let showing = (face.clone(), cx.shutdown().clone());
-        std::thread::spawn(move || {
-            let (face, shutdown) = showing;
-            while let Some(stamped) = told.blocking_recv() {
-                face.event(&stamped);
-                if face.is_closed() {
-                    shutdown.drain();
-                }
-            }
-            let _ = shown.send(());
-        });
-
+        let all_shown = show(told, face.clone(), cx.shutdown().clone());
         let warnings = warnings(&prepared);
-        let started = start(prepared, &cx, Some(cores.clone())).await;
-        let result = match started {
+        let result = match start(prepared, &cx, Some(cores.clone())).await {
             Ok(running) => {
                 for (service, text) in warnings {
                     cx.remark(&service, text);
                 }
                 notify("READY=1");
-                run(running, &cx, timeout).await;
+                run(running, &cx, timeout, signals).await;
                 Ok(())
             }
             Err(failure) => {
@@ -111,14 +101,40 @@ pub(crate) fn serve(plan: &Plan, matches: &ArgMatches, face: &Face) -> Result<()
                 Err(Stop::from(failure))
             }
         };
+        let last_words = cx.bare();
         drop(cx);
-        let _ = Cx::os(os_net()).timeout(LAST_WORDS, all_shown).await;
+        let _ = last_words.timeout(LAST_WORDS, all_shown).await;
         result
     })
 }
 
-async fn run(running: Running, cx: &Cx, timeout: Option<Duration>) {
-    let stopping = stop_on_signal(cx.shutdown().clone());
+/// Shows events from a thread of its own: a terminal that stands still must
+/// hold up neither the services nor the signal that ends them.
+fn show(mut told: Receiver<Stamped>, face: Face, shutdown: Shutdown) -> oneshot::Receiver<()> {
+    let (shown, all_shown) = oneshot::channel();
+    std::thread::spawn(move || {
+        while let Some(stamped) = told.blocking_recv() {
+            face.event(&stamped);
+            if face.is_closed() {
+                shutdown.drain();
+            }
+        }
+        let _ = shown.send(());
+    });
+    all_shown
+}
+
+/// Serves until the time is over or a signal comes: the first drains, the
+/// second aborts.
+async fn run(running: Running, cx: &Cx, timeout: Option<Duration>, mut signals: Signals) {
+    let asked = async {
+        signals.recv().await;
+        notify("STOPPING=1");
+        cx.shutdown().drain();
+        signals.recv().await;
+        cx.shutdown().abort();
+        std::future::pending::<()>().await;
+    };
     let time_over = async {
         match timeout {
             Some(d) => cx.sleep(d).await,
@@ -130,26 +146,13 @@ async fn run(running: Running, cx: &Cx, timeout: Option<Duration>) {
     tokio::select! {
         biased;
         () = running.until_stopped() => {}
-        () = stopping => {}
+        () = asked => {}
         () = time_over => {}
     }
 }
 
-/// The first signal drains, the second aborts. Never ends.
-async fn stop_on_signal(shutdown: Shutdown) {
-    let Ok(mut signals) = signals() else {
-        return std::future::pending().await;
-    };
-    signals.recv().await;
-    notify("STOPPING=1");
-    shutdown.drain();
-    signals.recv().await;
-    shutdown.abort();
-    std::future::pending::<()>().await;
-}
-
 /// What should be said once about where a service can be reached from.
-fn warnings(prepared: &[Prepared]) -> Vec<(std::sync::Arc<str>, String)> {
+fn warnings(prepared: &[Prepared]) -> Vec<(Arc<str>, String)> {
     let wide = prepared.iter().flat_map(|service| {
         let open = service
             .on

@@ -3,17 +3,16 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use netloom_app::carry::{Carried, CarryFailure, End, Until, carry};
 use netloom_base::failure::Fact;
-use netloom_base::{Code, Endpoint, Event, Failure, Role, Side, Stage};
+use netloom_base::{Code, Endpoint, Event, Failure, Role, Side, Stack, Stage, Story};
 use netloom_transport::conn::{ConnFacts, Io};
 use netloom_transport::socket::Socket;
 use netloom_transport::{Close, Conn, Cx};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::Notify;
+use tokio::sync::oneshot;
 
 use crate::view::{Face, json_line, now};
 
@@ -48,7 +47,7 @@ pub(crate) async fn talk(
     } else {
         Until::BothEnd
     };
-    let matched = Arc::new(Notify::new());
+    let (tell_match, mut matched) = oneshot::channel();
     let desk = Desk {
         stdio,
         send: script.send,
@@ -60,14 +59,20 @@ pub(crate) async fn talk(
             written: 0,
         }),
         expect: script.expect.clone().map(Expect::new),
-        matched: matched.clone(),
+        moved: Carried::default(),
+        found: false,
+        matched: Some(tell_match),
     };
     let facts = conn.facts();
     let ended = tokio::select! {
         biased;
+        Ok(carried) = &mut matched => return Ok(carried),
         ended = carry(Conn::new(Box::new(desk)), conn, until) => ended,
-        () = matched.notified() => return Ok(Carried::default()),
     };
+    // What was expected and the end may have come together.
+    if let Ok(carried) = matched.try_recv() {
+        return Ok(carried);
+    }
     match ended {
         // Whoever read our stdout has had enough, and that is their right.
         Err(CarryFailure {
@@ -100,6 +105,19 @@ pub(crate) async fn talk(
     }
 }
 
+/// What a story begins with: with whom, and how it came about.
+pub(crate) fn begun(stack: &Stack, conn: &Conn) -> Story {
+    let facts = conn.facts();
+    Story {
+        endpoint: stack.endpoint.to_string(),
+        stack: stack.to_string(),
+        local: facts.local.map(|peer| peer.to_string()),
+        peer: facts.peer.map(|peer| peer.to_string()),
+        steps: conn.trail().to_vec(),
+        ..Story::default()
+    }
+}
+
 fn unmet(expected: &[u8], carried: Carried) -> Failure {
     Failure::new(Stage::Recv, Side::Peer, Code::RECV_UNEXPECTED)
         .message(format!(
@@ -121,7 +139,11 @@ struct Desk {
     keep_open: bool,
     json: Option<Json>,
     expect: Option<Expect>,
-    matched: Arc<Notify>,
+    moved: Carried,
+    /// What was expected has come; nothing more is taken.
+    found: bool,
+    /// Told once that is also written.
+    matched: Option<oneshot::Sender<Carried>>,
 }
 
 impl AsyncRead for Desk {
@@ -132,7 +154,10 @@ impl AsyncRead for Desk {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let Some(text) = &this.send else {
-            return Pin::new(&mut this.stdio).poll_read(task, buf);
+            let before = buf.filled().len();
+            let read = Pin::new(&mut this.stdio).poll_read(task, buf);
+            this.moved.forth += (buf.filled().len() - before) as u64;
+            return read;
         };
         let left = &text[this.sent..];
         if left.is_empty() && this.keep_open {
@@ -141,6 +166,7 @@ impl AsyncRead for Desk {
         let n = left.len().min(buf.remaining());
         buf.put_slice(&left[..n]);
         this.sent += n;
+        this.moved.forth += n as u64;
         Poll::Ready(Ok(()))
     }
 }
@@ -151,6 +177,10 @@ impl AsyncWrite for Desk {
         task: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.found {
+            ready!(self.as_mut().poll_flush(task))?;
+            return Poll::Pending; // whoever waits for the match ends this
+        }
         let this = &mut *self;
         let taken = match &mut this.json {
             None => ready!(Pin::new(&mut this.stdio).poll_write(task, bytes))?,
@@ -160,10 +190,9 @@ impl AsyncWrite for Desk {
                 bytes.len()
             }
         };
-        if let Some(expect) = &mut this.expect
-            && expect.feed(&bytes[..taken])
-        {
-            this.matched.notify_one();
+        this.moved.back += taken as u64;
+        if let Some(expect) = &mut this.expect {
+            this.found = expect.feed(&bytes[..taken]);
         }
         Poll::Ready(Ok(taken))
     }
@@ -173,7 +202,14 @@ impl AsyncWrite for Desk {
         if let Some(json) = &mut this.json {
             ready!(json.flush(&mut this.stdio, task))?;
         }
-        Pin::new(&mut this.stdio).poll_flush(task)
+        ready!(Pin::new(&mut this.stdio).poll_flush(task))?;
+        if this.found
+            && let Some(matched) = this.matched.take()
+        {
+            // Nobody waits any more when the conversation is being given up.
+            let _ = matched.send(this.moved);
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {

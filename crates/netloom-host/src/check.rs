@@ -9,7 +9,7 @@ use netloom_base::{Complaint, EndpointSet, Failure, Kind, Limits, Role, SettingE
 use netloom_protocol::{Offer, Service, protocol_for};
 use netloom_transport::Net;
 
-use crate::plan::{Plan, ServicePlan, Source, Written};
+use crate::plan::{Plan, ServicePlan, Source, Written, in_order};
 
 /// A service that can be started.
 pub struct Prepared {
@@ -40,7 +40,7 @@ pub fn check(plan: &Plan, net: &dyn Net) -> Result<Vec<Prepared>, Vec<Complaint>
     if checker.complaints.is_empty() {
         Ok(prepared)
     } else {
-        Err(checker.complaints)
+        Err(in_order(checker.complaints))
     }
 }
 

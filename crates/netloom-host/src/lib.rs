@@ -16,6 +16,8 @@ pub mod plan;
 pub mod supervise;
 
 mod conversation;
+#[cfg(test)]
+mod tests;
 
 pub use check::{Prepared, check};
 pub use load::load;

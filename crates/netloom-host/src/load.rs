@@ -18,7 +18,7 @@ use netloom_base::{Complaint, Settings, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::plan::{Plan, ServicePlan, Source, Written};
+use crate::plan::{Plan, ServicePlan, Source, Written, in_order};
 
 /// Files larger than this are refused: they are not written by people.
 const LARGEST: usize = 1 << 20;
@@ -54,7 +54,7 @@ pub fn load(file: &str, text: &str) -> Result<Plan, Vec<Complaint>> {
         plan.source = Some(source);
         Ok(plan)
     } else {
-        Err(complaints)
+        Err(in_order(complaints))
     }
 }
 
@@ -81,7 +81,7 @@ impl Reader<'_> {
                 },
                 ("threads", _) => self.complain(value.span(), "a number of threads is expected"),
                 ("service", DeValue::Table(services)) => {
-                    for (name, service) in in_order(services) {
+                    for (name, service) in as_written(services) {
                         match service.get_ref() {
                             DeValue::Table(body) => plan.services.push(self.service(name, body)),
                             _ => self
@@ -122,7 +122,7 @@ impl Reader<'_> {
         if name.get_ref().is_empty() || name.get_ref().chars().any(char::is_control) {
             self.complain(name.span(), "a service's name is printable text");
         }
-        for (key, value) in in_order(body) {
+        for (key, value) in as_written(body) {
             match (&**key.get_ref(), value.get_ref()) {
                 ("kind", DeValue::String(kind)) => {
                     service.kind = Written {
@@ -142,7 +142,7 @@ impl Reader<'_> {
                     "an endpoint or a list of endpoints is expected",
                 ),
                 ("limits", DeValue::Table(limits)) => {
-                    for (key, value) in in_order(limits) {
+                    for (key, value) in as_written(limits) {
                         if let Some(setting) = self.setting(key, value) {
                             service.limits.extend([setting]);
                         }
@@ -206,14 +206,22 @@ impl Reader<'_> {
         Some(match value.get_ref() {
             DeValue::String(text) => Value::Text(text.to_string()),
             DeValue::Boolean(b) => Value::Bool(*b),
-            DeValue::Integer(n) => if let Ok(n) = i64::from_str_radix(n.as_str(), n.radix()) { Value::Int(n) } else {
-                self.complain(value.span(), "the number does not fit 64 bits");
-                return None;
-            },
-            DeValue::Float(n) => if let Ok(n) = n.as_str().parse::<f64>() { Value::Real(n) } else {
-                self.complain(value.span(), "this is not a number");
-                return None;
-            },
+            DeValue::Integer(n) => {
+                if let Ok(n) = i64::from_str_radix(n.as_str(), n.radix()) {
+                    Value::Int(n)
+                } else {
+                    self.complain(value.span(), "the number does not fit 64 bits");
+                    return None;
+                }
+            }
+            DeValue::Float(n) => {
+                if let Ok(n) = n.as_str().parse::<f64>() {
+                    Value::Real(n)
+                } else {
+                    self.complain(value.span(), "this is not a number");
+                    return None;
+                }
+            }
             DeValue::Array(items) => {
                 Value::List(items.iter().filter_map(|item| self.value(item)).collect())
             }
@@ -229,7 +237,7 @@ impl Reader<'_> {
 }
 
 /// The entries as they stand in the file: a table sorts them by name.
-fn in_order<'a, 'i>(
+fn as_written<'a, 'i>(
     table: &'a DeTable<'i>,
 ) -> impl Iterator<
     Item = (

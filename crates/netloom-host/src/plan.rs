@@ -76,6 +76,12 @@ impl Source {
     }
 }
 
+/// Complaints in the order of the file's lines.
+pub(crate) fn in_order(mut complaints: Vec<Complaint>) -> Vec<Complaint> {
+    complaints.sort_by_key(|c| (c.place.as_ref().map(|place| place.line), c.span.start));
+    complaints
+}
+
 /// The file that says the same, for `--print-config`.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

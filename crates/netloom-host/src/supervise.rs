@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use netloom_base::failure::Fact;
@@ -9,7 +10,7 @@ use netloom_base::{Code, Event, Failure, Limits, Opens, Side, Stage};
 use netloom_transport::cores::Cores;
 use netloom_transport::guard::raise_descriptor_limit;
 use netloom_transport::seat::Deadlines;
-use netloom_transport::{Bound, Cx, Guard, Listener, Seats};
+use netloom_transport::{Accepted, Bound, Cx, Guard, Listener, Permit, Seats};
 
 use crate::check::Prepared;
 use crate::conversation::{Answer, place};
@@ -214,19 +215,10 @@ async fn accept(
     let draining = state.cx.shutdown().clone();
     let mut failing = false;
     loop {
-        let next = async {
-            let permit = if let Some(permit) = state.guard.try_permit() { permit } else {
-                if !state.full.swap(true, Ordering::Relaxed) {
-                    tell(&state, full(&state.guard));
-                }
-                state.guard.permit().await
-            };
-            (permit, listener.accept().await)
-        };
         let (mut permit, accepted) = tokio::select! {
             biased;
             () = draining.draining() => return,
-            next = next => next,
+            next = permitted(&state, &mut *listener) => next,
         };
         match accepted {
             Ok(accepted) if permit.admit(accepted.source()) => {
@@ -243,6 +235,37 @@ async fn accept(
                 state.cx.sleep(AFTER_FAILURE).await;
             }
         }
+    }
+}
+
+/// The next connection and the permit for it. The permit is held only while
+/// there may be a connection to take: one held while waiting would keep a
+/// connection from another core, or from another address of the service.
+async fn permitted(
+    state: &ServiceState,
+    listener: &mut dyn Listener,
+) -> (Permit, Result<Accepted, Failure>) {
+    let mut accepting = listener.accept();
+    let mut held = None;
+    loop {
+        let next = std::future::poll_fn(|task| {
+            let Some(permit) = held.take().or_else(|| state.guard.try_permit()) else {
+                return Poll::Ready(None);
+            };
+            accepting
+                .as_mut()
+                .poll(task)
+                .map(|accepted| Some((permit, accepted)))
+        });
+        if let Some(next) = next.await {
+            return next;
+        }
+        // Another core may look at its own queue with the last permit in hand:
+        // only connections that are open make a service full.
+        if state.seats.taken() >= state.guard.total() && !state.full.swap(true, Ordering::Relaxed) {
+            tell(state, full(&state.guard));
+        }
+        held = Some(state.guard.permit().await);
     }
 }
 
@@ -277,7 +300,7 @@ fn keep_round(state: Arc<ServiceState>) {
                 () = state.cx.sleep(round) => {}
             }
             state.seats.go_round();
-            if state.guard.open() < state.guard.total() / 10 * 9 {
+            if state.guard.open() * 10 < state.guard.total() * 9 {
                 state.full.store(false, Ordering::Relaxed);
             }
             let count = state.guard.take_refused();

@@ -92,6 +92,11 @@ impl Cx {
         }))
     }
 
+    /// The same world without anybody who listens to its events.
+    pub fn bare(&self) -> Self {
+        self.child(Events::nowhere(), Limits::default())
+    }
+
     /// The network.
     pub fn net(&self) -> &dyn Net {
         &*self.0.net

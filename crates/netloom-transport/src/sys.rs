@@ -271,11 +271,10 @@ pub(crate) fn getaddrinfo(name: &str) -> Result<Vec<std::net::IpAddr>, LookupErr
         )
     };
     if code != 0 {
-        // SAFETY: gai_strerror returns a static C string for every code.
         let words = || {
-            unsafe { CStr::from_ptr(libc::gai_strerror(code)) }
-                .to_string_lossy()
-                .into_owned()
+            // SAFETY: gai_strerror returns a static C string for every code.
+            let words = unsafe { CStr::from_ptr(libc::gai_strerror(code)) };
+            words.to_string_lossy().into_owned()
         };
         #[cfg(target_os = "linux")]
         const NO_DATA: i32 = libc::EAI_NODATA;

@@ -15,12 +15,18 @@ fn a_slow_reader_gets_every_character_that_was_promised() {
     sim.block_on(async {
         let served = Served::start(&sim, "chargen", Settings::new().with("bytes", "1MiB")).await;
         let mut conn = dial(&cx).await.unwrap();
-        conn.write_all(b"what it is sent means nothing").await.unwrap();
+        conn.write_all(b"what it is sent means nothing")
+            .await
+            .unwrap();
         // About an hour for a mebibyte.
         let (got, end) = read_slowly(&mut conn, 2048, Duration::from_secs(7), &cx).await;
         end.unwrap();
         assert_eq!(got.len(), 1 << 20);
-        assert!(got.chunks(74).enumerate().all(|(i, line)| line[0] == b' ' + (i % 95) as u8));
+        assert!(
+            got.chunks(74)
+                .enumerate()
+                .all(|(i, line)| line[0] == b' ' + (i % 95) as u8)
+        );
         drop(conn);
         served.stop(&sim).await;
         let ended = served.take_ended();
@@ -52,13 +58,19 @@ fn a_reader_that_has_had_enough_ends_it_in_order() {
 fn a_reader_that_never_reads_is_idle() {
     let sim = Sim::new(1);
     let cx = sim.host("client");
-    let limits = Limits { idle: Some(Duration::from_secs(600)), ..Limits::default() };
+    let limits = Limits {
+        idle: Some(Duration::from_mins(10)),
+        ..Limits::default()
+    };
     sim.block_on(async {
         let served = Served::limited(&sim, "chargen", Settings::new(), limits).await;
         let conn = dial(&cx).await.unwrap();
         cx.sleep(Duration::from_secs(700)).await;
         let ended = served.take_ended();
-        assert_eq!((ended[0].code(), ended[0].sent), (Some(Code::LIMIT_IDLE), 64 * 1024));
+        assert_eq!(
+            (ended[0].code(), ended[0].sent),
+            (Some(Code::LIMIT_IDLE), 64 * 1024)
+        );
         drop(conn);
         served.stop(&sim).await;
     })

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::served::{Served, dial, read_slowly, text};
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 const CLIENTS: u64 = 24;
 
 /// What became of the clients' conversations.
@@ -26,16 +26,26 @@ struct Tally {
 #[test]
 fn an_hour_of_trouble_loses_nothing_and_leaves_nothing() {
     let first = hour(1);
-    assert!(first.whole > 1000 && first.left > 100 && first.broken > 10, "{first:?}");
+    assert!(
+        first.whole > 1000 && first.left > 100 && first.broken > 10,
+        "{first:?}"
+    );
     assert_eq!(first, hour(1), "the same seed tells the same");
     assert_ne!(first, hour(2));
 }
 
 fn hour(seed: u64) -> Tally {
     let sim = Sim::new(seed).shuffled();
-    sim.links(Link::default().delayed(Duration::from_millis(20), Duration::from_millis(10)).lossy(0.01));
+    sim.links(
+        Link::default()
+            .delayed(Duration::from_millis(20), Duration::from_millis(10))
+            .lossy(0.01),
+    );
     let tally = Arc::new(Mutex::new(Tally::default()));
-    let limits = Limits { idle: Some(Duration::from_secs(120)), ..Limits::default() };
+    let limits = Limits {
+        idle: Some(Duration::from_mins(2)),
+        ..Limits::default()
+    };
     sim.block_on(async {
         let served = Served::limited(&sim, "echo", Settings::new(), limits).await;
         for i in 0..CLIENTS {
@@ -60,13 +70,14 @@ fn hour(seed: u64) -> Tally {
 async fn client(me: u64, cx: Cx, tally: Arc<Mutex<Tally>>) {
     let mut round = me << 32;
     while cx.now() < Moment::after_start(HOUR) {
-        cx.sleep(Duration::from_millis(cx.random_below(60_000))).await;
+        cx.sleep(Duration::from_millis(cx.random_below(60_000)))
+            .await;
         round += 1;
         let Ok(conn) = dial(&cx).await else {
             tally.lock().unwrap().unreached += 1;
             continue;
         };
-        let sent = text(round, cx.random_below(200_000) as usize);
+        let sent = text(round, cx.random_below(80_000) as usize);
         let leaves = cx.random_below(8) == 0;
         let (mut reading, mut writing) = tokio::io::split(conn);
         let write = async {
@@ -74,26 +85,42 @@ async fn client(me: u64, cx: Cx, tally: Arc<Mutex<Tally>>) {
                 writing.write_all(piece).await?;
                 cx.sleep(Duration::from_millis(cx.random_below(300))).await;
             }
-            if leaves { Ok(()) } else { writing.shutdown().await }
+            if leaves {
+                Ok(())
+            } else {
+                writing.shutdown().await
+            }
         };
         let piece = 1 + cx.random_below(20_000) as usize;
         let rest = Duration::from_millis(cx.random_below(200));
         if leaves {
             // Says something, reads a little, and is gone without a goodbye.
             let some = async { reading.read(&mut vec![0; piece]).await };
-            let _ = tokio::join!(cx.timeout(Duration::from_secs(2), write), cx.timeout(Duration::from_secs(2), some));
+            let _ = tokio::join!(
+                cx.timeout(Duration::from_secs(2), write),
+                cx.timeout(Duration::from_secs(2), some)
+            );
             reading.unsplit(writing).close(Close::Abort);
             tally.lock().unwrap().left += 1;
             continue;
         }
-        let ((got, read), written) = tokio::join!(read_slowly(&mut reading, piece, rest, &cx), write);
+        let ((got, read), written) =
+            tokio::join!(read_slowly(&mut reading, piece, rest, &cx), write);
         let mut tally = tally.lock().unwrap();
         tally.bytes += got.len() as u64;
         if read.is_ok() && written.is_ok() {
-            assert!(got == sent, "{} of {} bytes came back", got.len(), sent.len());
+            assert!(
+                got == sent,
+                "{} of {} bytes came back",
+                got.len(),
+                sent.len()
+            );
             tally.whole += 1;
         } else {
-            assert!(sent.starts_with(&got), "what came before the reset is what was sent");
+            assert!(
+                sent.starts_with(&got),
+                "what came before the reset is what was sent"
+            );
             tally.broken += 1;
         }
     }
@@ -102,14 +129,19 @@ async fn client(me: u64, cx: Cx, tally: Arc<Mutex<Tally>>) {
 /// Cuts lines for a while and resets connections, for an hour.
 async fn make_trouble(cx: Cx, net: SimNet) {
     while cx.now() < Moment::after_start(HOUR) {
-        cx.sleep(Duration::from_millis(cx.random_below(30_000))).await;
+        cx.sleep(Duration::from_millis(cx.random_below(30_000)))
+            .await;
         let client = format!("client{}", cx.random_below(CLIENTS));
         net.cut(&client, "server");
-        cx.sleep(Duration::from_millis(cx.random_below(15_000))).await;
+        cx.sleep(Duration::from_millis(cx.random_below(15_000)))
+            .await;
         net.heal(&client, "server");
         let open = net.streams();
         if let Some((one, other)) = open.get(cx.random_below(open.len() as u64) as usize) {
-            assert!(net.reset(&ConnFacts { local: Some(Peer::Ip(*one)), peer: Some(Peer::Ip(*other)) }));
+            assert!(net.reset(&ConnFacts {
+                local: Some(Peer::Ip(*one)),
+                peer: Some(Peer::Ip(*other))
+            }));
         }
     }
 }
@@ -120,7 +152,10 @@ fn a_cut_at_every_byte_gives_what_came_before_it() {
     for (from, to) in [("client", "server"), ("server", "client")] {
         for cut in 0..=sent.len() {
             let sim = Sim::new(1);
-            sim.links(Link { segment: 7, ..Link::default() });
+            sim.links(Link {
+                segment: 7,
+                ..Link::default()
+            });
             let cx = sim.host("client");
             sim.block_on(async {
                 let served = Served::start(&sim, "echo", Settings::new()).await;
@@ -131,8 +166,12 @@ fn a_cut_at_every_byte_gives_what_came_before_it() {
                     writing.write_all(&sent).await?;
                     writing.shutdown().await
                 };
-                let ((got, read), _) = tokio::join!(read_slowly(&mut reading, 64, Duration::ZERO, &cx), write);
-                assert!(read.is_err() && sent[..cut].starts_with(&got), "cut after {cut} from {from}");
+                let ((got, read), _) =
+                    tokio::join!(read_slowly(&mut reading, 64, Duration::ZERO, &cx), write);
+                assert!(
+                    read.is_err() && sent[..cut].starts_with(&got),
+                    "cut after {cut} from {from}"
+                );
                 if from == "server" {
                     assert_eq!(got.len(), cut);
                 }
@@ -143,7 +182,10 @@ fn a_cut_at_every_byte_gives_what_came_before_it() {
                 // A server that has said everything is gone before it could learn of a cut.
                 if from == "client" {
                     assert_eq!(ended[0].received, cut as u64);
-                    assert!(matches!(ended[0].code(), Some(Code::RECV_RESET | Code::SEND_PEER_CLOSED)));
+                    assert!(matches!(
+                        ended[0].code(),
+                        Some(Code::RECV_RESET | Code::SEND_PEER_CLOSED)
+                    ));
                 }
             })
             .unwrap();

@@ -43,28 +43,47 @@ impl Served {
         Served::limited(sim, name, settings, Limits::default()).await
     }
 
-    pub(crate) async fn limited(sim: &Sim, name: &str, settings: Settings, limits: Limits) -> Arc<Self> {
+    pub(crate) async fn limited(
+        sim: &Sim,
+        name: &str,
+        settings: Settings,
+        limits: Limits,
+    ) -> Arc<Self> {
         let cx = sim.host("server").child(Events::nowhere(), limits.clone());
         let offer = kind(name).unwrap().build(&settings).unwrap();
         let stack = cx.net().stack(&AT.parse().unwrap(), Role::Bind).unwrap();
-        let service = protocol_for(&stack).unwrap().service_for(&offer, &Settings::new()).unwrap();
+        let service = protocol_for(&stack)
+            .unwrap()
+            .service_for(&offer, &Settings::new())
+            .unwrap();
         let idle = Some(limits.idle.unwrap_or_else(|| offer.idle()));
         let greet = (offer.opens() == Opens::Client).then_some(limits.greet_timeout);
         let served = Arc::new(Served {
-            seats: Seats::new(Deadlines { idle, lifetime: limits.lifetime, greet }),
+            seats: Seats::new(Deadlines {
+                idle,
+                lifetime: limits.lifetime,
+                greet,
+            }),
             guard: Guard::new(limits.total(20_000), limits.max_conns_per_source),
             ended: Arc::default(),
             cx,
         });
         for bound in served.cx.net().bind(&stack, &served.cx).await.unwrap() {
             let listener = bound.listener().unwrap().unwrap();
-            served.cx.spawn(served.clone().accept(bound, listener, service.clone()));
+            served
+                .cx
+                .spawn(served.clone().accept(bound, listener, service.clone()));
         }
         served.cx.spawn(served.clone().go_round());
         served
     }
 
-    async fn accept(self: Arc<Self>, _bound: Arc<dyn Bound>, mut listener: Box<dyn Listener>, service: Arc<dyn Service>) {
+    async fn accept(
+        self: Arc<Self>,
+        _bound: Arc<dyn Bound>,
+        mut listener: Box<dyn Listener>,
+        service: Arc<dyn Service>,
+    ) {
         let stopped = self.cx.clone();
         let mut stopping = std::pin::pin!(stopped.shutdown().draining());
         loop {
@@ -88,13 +107,25 @@ impl Served {
         let seat = conn.seat().unwrap().clone();
         let result = service.serve(conn, &self.cx).await;
         self.seats.leave(&seat);
-        let (received, sent) = (seat.received(), seat.sent());
-        self.ended.lock().unwrap().push(Ended { at: self.cx.now(), received, sent, result });
+        let ended = Ended {
+            at: self.cx.now(),
+            received: seat.received(),
+            sent: seat.sent(),
+            result,
+        };
+        self.ended.lock().unwrap().push(ended);
     }
 
     async fn go_round(self: Arc<Self>) {
-        let Some(round) = self.seats.round() else { return };
-        while self.cx.timeout(round, self.cx.shutdown().draining()).await.is_none() {
+        let Some(round) = self.seats.round() else {
+            return;
+        };
+        while self
+            .cx
+            .timeout(round, self.cx.shutdown().draining())
+            .await
+            .is_none()
+        {
             self.seats.go_round();
         }
     }
@@ -108,14 +139,23 @@ impl Served {
     pub(crate) async fn stop(&self, sim: &Sim) {
         self.cx.shutdown().drain();
         self.seats.drain();
-        let drained = self.cx.timeout(self.cx.limits().drain, self.cx.tasks_done()).await;
+        let drained = self
+            .cx
+            .timeout(self.cx.limits().drain, self.cx.tasks_done())
+            .await;
         if drained.is_none() {
             self.seats.abort();
-            self.cx.timeout(Duration::from_secs(5), self.cx.tasks_done()).await.expect("aborted tasks end");
+            self.cx
+                .timeout(Duration::from_secs(5), self.cx.tasks_done())
+                .await
+                .expect("aborted tasks end");
         }
-        assert_eq!((self.seats.taken(), self.guard.open(), self.cx.tasks()), (0, 0, 0));
+        assert_eq!(
+            (self.seats.taken(), self.guard.open(), self.cx.tasks()),
+            (0, 0, 0)
+        );
         // The last words and ends are still on their way.
-        self.cx.sleep(Duration::from_secs(60)).await;
+        self.cx.sleep(Duration::from_mins(1)).await;
         assert_eq!(sim.streams(), []);
     }
 }
@@ -128,8 +168,15 @@ pub(crate) async fn dial(cx: &Cx) -> Result<Conn, Failure> {
 
 /// Bytes that tell where they stood in the stream of `who`.
 pub(crate) fn text(who: u64, length: usize) -> Vec<u8> {
-    let word = |i: u64| (who << 32 | i).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
-    (0..length.div_ceil(8) as u64).flat_map(word).take(length).collect()
+    let word = |i: u64| {
+        (who << 32 | i)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .to_be_bytes()
+    };
+    (0..length.div_ceil(8) as u64)
+        .flat_map(word)
+        .take(length)
+        .collect()
 }
 
 /// Reads to the end, `piece` bytes at a time with a rest after each.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use netloom_base::Settings;
+use netloom_base::{Moment, Settings};
 use netloom_transport::sim::{Link, Sim};
 use tokio::io::AsyncReadExt;
 
@@ -22,7 +22,8 @@ fn the_time_is_that_of_the_server_s_clock() {
             drop(conn);
             // The connection reached the server 5 ms after it was dialled.
             assert_eq!(told, format!("2026-01-01T00:{minute:02}:00.005000Z\r\n"));
-            cx.sleep(Duration::from_secs(60 * (minute + 1)) - cx.now().since_start()).await;
+            let next = Moment::after_start(Duration::from_mins(minute + 1));
+            cx.sleep(next - cx.now()).await;
         }
         served.stop(&sim).await;
         assert!(served.take_ended().iter().all(|ended| ended.result.is_ok()));

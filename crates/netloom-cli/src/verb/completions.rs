@@ -37,7 +37,7 @@ impl Verb for Completions {
         if let Some(shell) = matches.get_one::<Shell>("shell") {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut super::command(), "netloom", &mut text);
-            face.out(String::from_utf8_lossy(&text).trim_end());
+            face.page(String::from_utf8_lossy(&text).trim_end());
         }
         Ok(())
     }

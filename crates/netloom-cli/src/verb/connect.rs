@@ -3,14 +3,15 @@
 use std::io::IsTerminal;
 
 use clap::{Arg, ArgMatches, Command};
-use netloom_base::{Code, Complaint, Endpoint, Role, Stack, Story};
+use netloom_base::{Endpoint, Kind, Role, Stack};
 use netloom_transport::net::complaint;
 use netloom_transport::{Conn, Cx};
 
 use super::{Verb, examples};
 use crate::client::converse;
 use crate::contract::{Stop, timeout, with_timeout};
-use crate::talk::{Script, talk};
+use crate::flags::bytes;
+use crate::talk::{Script, begun, talk};
 use crate::view::{Face, now};
 
 pub(super) struct Connect;
@@ -80,7 +81,7 @@ impl Verb for Connect {
             let began = cx.now();
             let stack = cx.net().stack(&endpoint, Role::Dial)?;
             let conn = open(&stack, &cx).await?;
-            let mut story = told(&stack, &conn);
+            let mut story = begun(&stack, &conn);
             let carried = talk(conn, script, face, &cx)
                 .await
                 .map_err(|failure| failure.at(&endpoint))?;
@@ -94,32 +95,7 @@ impl Verb for Connect {
 
 async fn open(stack: &Stack, cx: &Cx) -> Result<Conn, Stop> {
     stack
-        .require(netloom_base::Kind::Stream)
+        .require(Kind::Stream)
         .map_err(|error| complaint(&error))?;
     Ok(cx.net().dial(stack, cx).await?.stream()?)
-}
-
-fn told(stack: &Stack, conn: &Conn) -> Story {
-    let facts = conn.facts();
-    Story {
-        endpoint: stack.endpoint.to_string(),
-        stack: stack.to_string(),
-        local: facts.local.map(|peer| peer.to_string()),
-        peer: facts.peer.map(|peer| peer.to_string()),
-        steps: conn.trail().to_vec(),
-        ..Story::default()
-    }
-}
-
-/// A flag's text as bytes, or a complaint with a caret under the wrong escape.
-fn bytes(matches: &ArgMatches, flag: &str) -> Result<Option<Vec<u8>>, Stop> {
-    let Some(text) = matches.get_one::<String>(flag) else {
-        return Ok(None);
-    };
-    netloom_wire::escape::unescape(text)
-        .map(Some)
-        .map_err(|error| {
-            let complaint = Complaint::new(text, error.span.clone(), format!("--{flag}: {error}"));
-            Stop::mistakes(Code::PARSE_USAGE, &[complaint])
-        })
 }

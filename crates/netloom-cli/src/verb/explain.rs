@@ -50,7 +50,7 @@ impl Verb for Explain {
         if face.is_json() {
             face.record(&Page(*card), "", now());
         } else {
-            face.out(&format!(
+            face.page(&format!(
                 "{}: {}\n  stage     {}",
                 card.code, card.sentence, card.stage
             ));

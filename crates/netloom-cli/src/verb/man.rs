@@ -45,7 +45,7 @@ impl Verb for Man {
             .title(title)
             .render(&mut page);
         rendered.map_err(|error| Failure::from_io(Stage::Send, error))?;
-        face.out(String::from_utf8_lossy(&page).trim_end());
+        face.page(String::from_utf8_lossy(&page).trim_end());
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use netloom_app::{KINDS, kind};
 use netloom_host::{Plan, ServicePlan, Written};
 
 use super::{Verb, examples};
-use crate::contract::{Stop, with_common_flags};
+use crate::contract::Stop;
 use crate::flags::{settings, with_keys};
 use crate::serving::{limits, serve, threads, with_serving_flags};
 use crate::view::Face;
@@ -49,11 +49,11 @@ impl Verb for Serve {
                     .help("where, such as tcp://:7007 (loopback), tcp://*:7007, unix:/run/x.sock"),
             );
             let command = with_keys(command, kind.keys(), "Options of the kind");
-            top.subcommand(with_common_flags(with_serving_flags(command)))
+            top.subcommand(with_serving_flags(command))
         })
     }
 
-    fn run(&self, matches: &ArgMatches, _: &Face) -> Result<(), Stop> {
+    fn run(&self, matches: &ArgMatches, face: &Face) -> Result<(), Stop> {
         let Some((name, matches)) = matches.subcommand() else {
             return Ok(());
         };
@@ -73,6 +73,6 @@ impl Verb for Serve {
             services: vec![service],
             source: None,
         };
-        serve(&plan, matches, &Face::new(matches))
+        serve(&plan, matches, face)
     }
 }

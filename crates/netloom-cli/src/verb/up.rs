@@ -52,7 +52,7 @@ impl Verb for Up {
 
     fn run(&self, matches: &ArgMatches, face: &Face) -> Result<(), Stop> {
         if matches.get_flag("example") {
-            face.out(EXAMPLE.trim_end());
+            face.page(EXAMPLE.trim_end());
             return Ok(());
         }
         let file = matches
@@ -62,7 +62,7 @@ impl Verb for Up {
         if matches.get_flag("check") {
             check(&plan, &*os_net())
                 .map_err(|complaints| Stop::mistakes(Code::PARSE_CONFIG, &complaints))?;
-            face.say(&format!(
+            face.done(&format!(
                 "{file}: {} services, nothing wrong",
                 plan.services.len()
             ));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ArgMatches;
-use netloom_base::{Diagnosis, Event, Record, Timestamp};
+use netloom_base::{Diagnosis, Event, Fields, Record, Timestamp};
 use netloom_transport::cx::Stamped;
 
 pub(crate) use json::{line as json_line, now};
@@ -146,8 +146,27 @@ impl Face {
         }
     }
 
-    /// Writes what was asked for.
-    pub(crate) fn out(&self, text: &str) {
+    /// Writes a text that was asked for: as it is, or as one record.
+    pub(crate) fn page(&self, text: &str) {
+        if self.json {
+            let page = Words { kind: "page", text: text.to_owned() };
+            self.out(&json::line(&page, now()));
+        } else {
+            self.out(text);
+        }
+    }
+
+    /// Says that what was asked for is done.
+    pub(crate) fn done(&self, text: &str) {
+        if self.json {
+            let done = Words { kind: "done", text: text.to_owned() };
+            self.out(&json::line(&done, now()));
+        } else {
+            self.say(text);
+        }
+    }
+
+    fn out(&self, text: &str) {
         let mut out = std::io::stdout().lock();
         if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
             self.closed.store(true, Ordering::Relaxed);
@@ -162,6 +181,23 @@ impl Face {
             }
             _ => text.to_owned(),
         }
+    }
+}
+
+/// A record that is nothing but a text.
+#[derive(Debug)]
+struct Words {
+    kind: &'static str,
+    text: String,
+}
+
+impl Record for Words {
+    fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    fn fields(&self, to: &mut dyn Fields) {
+        to.text("text", &self.text);
     }
 }
 

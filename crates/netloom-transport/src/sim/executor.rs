@@ -20,8 +20,8 @@ use crate::cx::{Clock, Spawn};
 /// So many turns without time passing are taken for an endless loop.
 const MOST_TURNS: u64 = 10_000_000;
 
-/// Calendar time when the simulated clock starts: 2026-01-01T00:00:00Z.
-const WALL_START: Duration = Duration::from_secs(1_767_225_600);
+/// Calendar time when the simulated clock starts: 2026-01-01T00:00:00Z, as days since 1970.
+const WALL_START: Duration = Duration::from_hours(20_454 * 24);
 
 /// The tasks, the alarms and the clock.
 pub(super) struct Executor(Mutex<State>);

@@ -11,7 +11,7 @@ use netloom_base::endpoint::Host;
 use netloom_base::failure::Fact;
 use netloom_base::{Endpoint, Failure, Stack, Stage};
 
-use super::stream::SimIo;
+use super::io::SimIo;
 use super::world::{State, World, answered};
 use crate::BoxFuture;
 use crate::conn::{Close, Peer};

@@ -35,6 +35,7 @@
 //! anew by every process.
 
 mod executor;
+mod io;
 mod link;
 mod listen;
 mod net;

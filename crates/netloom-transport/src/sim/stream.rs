@@ -4,16 +4,13 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 
 use netloom_base::Moment;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 
-use super::world::{State, World, answered};
-use crate::conn::{Close, ConnFacts, Io, Peer};
-use crate::socket::Socket;
+use super::world::{State, answered};
+use crate::conn::Close;
 
 /// Both ends of a connection and what is between them.
 pub(super) struct Stream {
@@ -96,7 +93,11 @@ impl Stream {
     }
 
     pub(super) fn addresses(&self) -> (SocketAddr, SocketAddr) {
-        (self.ends[0].addr, self.ends[1].addr)
+        (self.address(0), self.address(1))
+    }
+
+    pub(super) fn address(&self, side: usize) -> SocketAddr {
+        self.ends[side].addr
     }
 
     fn hosts(&self, from: usize) -> (usize, usize) {
@@ -152,7 +153,7 @@ impl State {
     }
 
     /// Takes as many of `bytes` as the window has room for; `None` when it has none.
-    fn write(
+    pub(super) fn write(
         &mut self,
         id: u64,
         side: usize,
@@ -272,7 +273,7 @@ impl State {
     }
 
     /// Takes what has arrived; `None` when nothing has and more may come.
-    fn read(
+    pub(super) fn read(
         &mut self,
         id: u64,
         side: usize,
@@ -347,7 +348,7 @@ impl State {
         self.credit(id, side);
     }
 
-    fn shut(&mut self, id: u64, side: usize) {
+    pub(super) fn shut(&mut self, id: u64, side: usize) {
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };
@@ -497,95 +498,5 @@ impl State {
                 self.send_reset(id, side);
             }
         }
-    }
-}
-
-/// One end of a simulated connection.
-pub(super) struct SimIo {
-    world: Arc<World>,
-    id: u64,
-    side: usize,
-    /// What happens when it is dropped, as it is when a process ends.
-    dropped: Close,
-}
-
-impl SimIo {
-    pub(super) fn new(world: Arc<World>, id: u64, side: usize) -> Self {
-        SimIo {
-            world,
-            id,
-            side,
-            dropped: Close::Orderly,
-        }
-    }
-
-    /// Until it is established, whoever drops it never was connected.
-    pub(super) fn connecting(mut self) -> Self {
-        self.dropped = Close::Abort;
-        self
-    }
-
-    pub(super) fn established(mut self) -> Self {
-        self.dropped = Close::Orderly;
-        self
-    }
-}
-
-impl AsyncRead for SimIo {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let read = self.world.lock().read(self.id, self.side, buf, cx.waker());
-        read.transpose().map_or(Poll::Pending, Poll::Ready)
-    }
-}
-
-impl AsyncWrite for SimIo {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = self.world.lock().write(self.id, self.side, buf, cx.waker());
-        written.transpose().map_or(Poll::Pending, Poll::Ready)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.world.lock().shut(self.id, self.side);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl Io for SimIo {
-    fn facts(&self) -> ConnFacts {
-        let state = self.world.lock();
-        let Some(stream) = state.streams.get(&self.id) else {
-            return ConnFacts::default();
-        };
-        let addr = |side: usize| Some(Peer::Ip(stream.ends[side].addr));
-        ConnFacts {
-            local: addr(self.side),
-            peer: addr(1 - self.side),
-        }
-    }
-
-    fn into_socket(self: Box<Self>) -> Result<Socket, Box<dyn Io>> {
-        Err(self)
-    }
-
-    fn close(mut self: Box<Self>, how: Close) {
-        self.dropped = how;
-    }
-}
-
-impl Drop for SimIo {
-    fn drop(&mut self) {
-        self.world.lock().close(self.id, self.side, self.dropped);
     }
 }

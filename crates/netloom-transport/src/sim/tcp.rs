@@ -9,8 +9,9 @@ use netloom_base::endpoint::Host;
 use netloom_base::failure::{Fact, Step};
 use netloom_base::{Card, Code, Failure, Side, Stack, Stage};
 
+use super::io::SimIo;
 use super::listen::{self, Answer};
-use super::stream::{SimIo, Stream};
+use super::stream::Stream;
 use super::world::{World, answered};
 use crate::BoxFuture;
 use crate::conn::Conn;

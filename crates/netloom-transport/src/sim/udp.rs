@@ -258,7 +258,7 @@ impl State {
         for at in arrivals {
             let bytes = bytes.to_vec();
             self.later(at, move |state| {
-                state.caught((host, own), from, (peer, to), bytes)
+                state.caught((host, own), from, (peer, to), bytes);
             });
         }
         Ok(())

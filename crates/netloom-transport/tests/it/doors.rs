@@ -23,6 +23,9 @@ use told::Told;
 use tunnel::Tunnelled;
 use veil::{Veil, veiled};
 
+/// What veils that are put on by hand change bytes with.
+const KEY: u8 = 0x2a;
+
 /// Two hosts, `a` and `b`, where stacks may have the toys as layers.
 fn sim() -> Sim {
     let layers: Vec<Arc<dyn Layer>> = vec![
@@ -172,7 +175,7 @@ fn a_wrapped_connection_keeps_its_number_its_seat_and_its_trail() {
         let conn = conn.seated(seat.clone());
         let (id, steps) = (conn.id(), conn.trail().len());
 
-        let mut conn = conn.wrap(|below| veiled(below, 42));
+        let mut conn = conn.wrap(|below| veiled(below, KEY));
         conn.write_all(b"hello").await.unwrap();
         assert_eq!((conn.id(), conn.trail().len(), seat.sent()), (id, steps, 5));
         assert!(
@@ -183,7 +186,7 @@ fn a_wrapped_connection_keeps_its_number_its_seat_and_its_trail() {
         let mut there = listener.accept().await.unwrap().attach().unwrap();
         let mut seen = [0; 5];
         there.read_exact(&mut seen).await.unwrap();
-        assert_eq!(seen.map(|byte| byte ^ 42), *b"hello");
+        assert_eq!(seen.map(|byte| byte ^ KEY), *b"hello");
         seats.leave(&seat);
     })
     .unwrap();
@@ -199,7 +202,7 @@ fn a_conversation_puts_a_layer_on_in_its_middle() {
             here.write_all(b"STARTVEIL\n").await.unwrap();
             let mut ready = [0; 6];
             here.read_exact(&mut ready).await.unwrap();
-            let mut here = here.wrap(|below| veiled(below, 42));
+            let mut here = here.wrap(|below| veiled(below, KEY));
             here.write_all(b"now in private\n").await.unwrap();
             here.shutdown().await.unwrap();
             ready
@@ -214,7 +217,7 @@ fn a_conversation_puts_a_layer_on_in_its_middle() {
             assert!(there.buffer().is_empty());
             let mut there = there.into_inner();
             there.write_all(b"READY\n").await.unwrap();
-            let mut there = there.wrap(|below| veiled(below, 42));
+            let mut there = there.wrap(|below| veiled(below, KEY));
             let mut private = String::new();
             there.read_to_string(&mut private).await.unwrap();
             private

@@ -117,7 +117,7 @@ fn borders_are_kept_and_what_does_not_fit_is_told() {
         assert_eq!(got, [(&b"one"[..], None), (b"", None), (b"thre", Some(5))]);
         assert_eq!(batch[0].from, here.local());
         assert!(
-            here.send(Some(&Peer::Ip(addr)), &[&[0; 65_508]])
+            here.send(Some(&Peer::Ip(addr)), &[&vec![0; 65_508]])
                 .await
                 .is_err()
         );

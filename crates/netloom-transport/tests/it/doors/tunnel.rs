@@ -91,7 +91,7 @@ struct Inside {
 impl Tunnel {
     fn over(conn: Conn, first: u16, cx: &Cx) -> Self {
         let (out, frames) = mpsc::channel(16);
-        let (come, came) = mpsc::channel(16);
+        let (arrived, came) = mpsc::channel(16);
         let inside = Inside {
             facts: conn.facts(),
             streams: Streams::default(),
@@ -117,7 +117,7 @@ impl Tunnel {
             inside.streams.clone(),
             first,
             join,
-            come,
+            arrived,
         ));
         Tunnel {
             next: AtomicU16::new(first),
@@ -187,7 +187,7 @@ async fn read_frames(
     streams: Streams,
     first: u16,
     join: impl Fn(u16) -> Option<Conn>,
-    come: mpsc::Sender<Conn>,
+    arrived: mpsc::Sender<Conn>,
 ) {
     // The peer counts its streams up, so a lower number is one that has ended.
     let mut next = 1 - first;
@@ -197,7 +197,7 @@ async fn read_frames(
         {
             next += 2;
             // Nobody accepts any more: the stream is dropped, which ends it.
-            let _ = come.send(conn).await;
+            let _ = arrived.send(conn).await;
         }
         let Some(mut to_program) = streams.lock().unwrap().remove(&number) else {
             continue;
