@@ -27,7 +27,8 @@ pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {
         None
     }
 
-    /// Gives the kernel socket up, so that another reactor can take it.
+    /// Gives the kernel socket up, so that another reactor can take it. A layer
+    /// has none to give and comes back: its bytes are not the socket's.
     fn into_socket(self: Box<Self>) -> Result<Socket, Box<dyn Io>>;
 
     /// Ends it. `Orderly` after both directions were shut; `Abort` tells the
@@ -51,6 +52,45 @@ pub struct ConnFacts {
     pub local: Option<Peer>,
     /// The other end.
     pub peer: Option<Peer>,
+}
+
+/// What carries a connection that was reset: nothing.
+struct Gone;
+
+impl Io for Gone {
+    fn facts(&self) -> ConnFacts {
+        ConnFacts::default()
+    }
+
+    fn into_socket(self: Box<Self>) -> Result<Socket, Box<dyn Io>> {
+        Err(self)
+    }
+
+    fn close(self: Box<Self>, _: Close) {}
+}
+
+impl AsyncRead for Gone {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Ready(Err(io::ErrorKind::NotConnected.into()))
+    }
+}
+
+impl AsyncWrite for Gone {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::NotConnected.into()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Err(io::ErrorKind::NotConnected.into()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Err(io::ErrorKind::NotConnected.into()))
+    }
 }
 
 /// One end of a connection.
@@ -89,6 +129,8 @@ pub struct Conn {
     seat: Option<Arc<Seat>>,
     /// Whom the seat would wake: looked at on every wait, so kept here, without a lock.
     waiting: Option<Waker>,
+    /// The last write is waiting for the peer to read.
+    sending: bool,
     trail: Option<Box<Trail>>,
 }
 
@@ -102,6 +144,7 @@ impl Conn {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             seat: None,
             waiting: None,
+            sending: false,
             trail: None,
         }
     }
@@ -167,37 +210,18 @@ impl Conn {
     /// called again with the same connection on another core. A connection
     /// that cannot be taken off its reactor comes back.
     pub fn depart(self) -> Result<Option<Conn>, Failure> {
-        let Conn {
-            io,
-            id,
-            seat,
-            waiting,
-            trail,
-        } = self;
-        let Some(seat) = seat else {
-            return Ok(Some(Conn {
-                io,
-                id,
-                seat,
-                waiting,
-                trail,
-            }));
+        let Some(seat) = self.seat.clone() else {
+            return Ok(Some(self));
         };
-        match io.into_socket() {
+        match self.io.into_socket() {
             Ok(socket) => {
                 let raw = socket
                     .into_raw()
                     .map_err(|error| Failure::from_io(Stage::Close, error))?;
-                seat.put_departure(Accepted::returning(raw, id));
+                seat.put_departure(Accepted::returning(raw, self.id));
                 Ok(None)
             }
-            Err(io) => Ok(Some(Conn {
-                io,
-                id,
-                seat: Some(seat),
-                waiting,
-                trail,
-            })),
+            Err(io) => Ok(Some(Conn { io, ..self })),
         }
     }
 
@@ -249,7 +273,15 @@ impl Conn {
             self.waiting = Some(cx.waker().clone());
             seat.wake_later(cx.waker());
         }
-        seat.told().and_then(Conn::over).map_or(Ok(()), Err)
+        let Some(over) = seat.told().and_then(Conn::over) else {
+            return Ok(());
+        };
+        if self.sending {
+            // The limit ends it in the midst of sending. The peer must not take
+            // the part it got for the whole: it sees a reset.
+            std::mem::replace(&mut self.io, Box::new(Gone)).close(Close::Abort);
+        }
+        Err(over)
     }
 }
 
@@ -324,12 +356,16 @@ impl Conn {
     ) -> Poll<io::Result<usize>> {
         match &written {
             Poll::Ready(Ok(n)) => {
+                self.sending = false;
                 if let Some(seat) = &self.seat {
                     seat.moved_out(*n);
                 }
             }
             Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.wait(cx)?,
+            Poll::Pending => {
+                self.sending = true;
+                self.wait(cx)?;
+            }
         }
         written
     }

@@ -12,6 +12,7 @@
 //! ```
 
 pub(crate) mod accept;
+pub mod addresses;
 pub(crate) mod blocking;
 pub mod conn;
 pub mod cx;

@@ -133,15 +133,18 @@ impl Io for Socket {
             },
             #[cfg(unix)]
             Socket::Unix(socket) => {
-                let name = |addr: io::Result<tokio::net::unix::SocketAddr>| {
-                    let path = addr
-                        .ok()
-                        .and_then(|a| a.as_pathname().map(|p| p.to_string_lossy().into_owned()));
-                    path.map(|p| Peer::Named(format!("unix:{p}").into()))
+                // A client has no address of its own: its process is its name.
+                let client = || {
+                    let who = socket.peer_cred().ok()?;
+                    let pid = who
+                        .pid()
+                        .map(|pid| format!("pid {pid} "))
+                        .unwrap_or_default();
+                    Some(Peer::Named(format!("unix:{pid}uid {}", who.uid()).into()))
                 };
                 ConnFacts {
-                    local: name(socket.local_addr()),
-                    peer: name(socket.peer_addr()),
+                    local: unix_name(socket.local_addr()),
+                    peer: unix_name(socket.peer_addr()).or_else(client),
                 }
             }
         }
@@ -162,6 +165,20 @@ impl Io for Socket {
             raw.reset();
         }
     }
+}
+
+#[cfg(unix)]
+fn unix_name(addr: io::Result<tokio::net::unix::SocketAddr>) -> Option<Peer> {
+    let addr = addr.ok()?;
+    let path = addr
+        .as_pathname()
+        .map(|path| path.to_string_lossy().into_owned());
+    #[cfg(target_os = "linux")]
+    let path = path.or_else(|| {
+        addr.as_abstract_name()
+            .map(|name| format!("@{}", name.escape_ascii()))
+    });
+    path.map(|path| Peer::Named(format!("unix:{path}").into()))
 }
 
 /// `::ffff:a.b.c.d`, as a dual-stack listener reports IPv4 peers, becomes `a.b.c.d`.

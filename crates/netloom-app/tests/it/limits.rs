@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use netloom_base::{Code, Limits, Settings};
+use netloom_base::{Code, Limits, Settings, Stage};
 use netloom_transport::sim::Sim;
 use netloom_transport::{Close, Cx};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -243,5 +243,38 @@ async fn read_all(conn: &mut (impl tokio::io::AsyncRead + Unpin), cx: &Cx) -> us
             n => got += n,
         }
         cx.sleep(SECOND / 2).await;
+    }
+}
+
+/// An end in order would make the client take the part for the whole.
+#[test]
+fn a_limit_in_the_midst_of_sending_is_seen_as_a_reset() {
+    for kind in ["chargen", "echo"] {
+        let sim = Sim::new(3);
+        let cx = sim.host("client");
+        sim.block_on(async {
+            let limits = Limits {
+                idle: Some(60 * SECOND),
+                ..Limits::default()
+            };
+            let served = Served::limited(&sim, kind, Settings::new(), limits).await;
+            let mut conn = dial(&cx).await.unwrap();
+            if kind == "echo" {
+                // More than both windows hold, and nothing is read.
+                let _ = cx.timeout(SECOND, conn.write_all(&[7; 1 << 20])).await;
+            }
+            cx.sleep(120 * SECOND).await;
+            let mut got = Vec::new();
+            let failed = conn
+                .read_to_end(&mut got)
+                .await
+                .map_err(|error| conn.failure(Stage::Recv, error).code());
+            assert_eq!(failed, Err(Code::RECV_RESET), "{kind} after {}", got.len());
+            drop(conn);
+            served.stop(&sim).await;
+            let codes: Vec<_> = served.take_ended().iter().map(Ended::code).collect();
+            assert_eq!(codes, [Some(Code::LIMIT_IDLE)]);
+        })
+        .unwrap();
     }
 }

@@ -1,27 +1,23 @@
 //! TCP between simulated hosts: the same card and options as the real one.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use netloom_base::endpoint::Host;
-use netloom_base::failure::{Fact, Step};
-use netloom_base::{Card, Code, Failure, Side, Stack, Stage};
+use netloom_base::failure::Fact;
+use netloom_base::{Card, Failure, Stack, Stage};
 
 use super::io::SimIo;
 use super::listen::{self, Answer};
 use super::stream::Stream;
 use super::world::{World, answered};
 use crate::BoxFuture;
-use crate::conn::Conn;
+use crate::addresses::first_to_answer;
 use crate::cx::Cx;
 use crate::listener::Bound;
 use crate::net::{Opened, Transport, mistakes};
 use crate::tcp::{DialOptions, ListenOptions, Tcp};
-
-/// How long one address may take to answer, as for the real one.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a client waits for an answer before it knocks again; doubled each time.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -58,49 +54,8 @@ impl SimTcp {
     async fn open(&self, stack: &Stack, cx: &Cx) -> Result<Opened, Failure> {
         let options =
             DialOptions::read(&stack.transport().settings).map_err(|e| mistakes(stack, &e))?;
-        let source = options.source.as_deref().map(local_address).transpose()?;
-        let port = stack.port().unwrap_or(0);
-        let host = stack.endpoint.host();
-        let started = cx.now();
-        let mut steps = Vec::new();
-
-        let found = cx.net().resolve(host, cx).await;
-        if let Host::Name(name) = host {
-            let failed = found.as_ref().err().map(Failure::code);
-            steps.push(Step {
-                stage: Stage::Resolve,
-                to: name.clone(),
-                failed,
-                took: cx.now() - started,
-            });
-        }
-        let mut last = None;
-        for ip in found? {
-            let addr = SocketAddr::new(ip, port);
-            let began = cx.now();
-            let result = self
-                .attempt(addr, source, cx)
-                .await
-                .map_err(|failure| failure.fact(Fact::Tried(addr)));
-            let failed = result.as_ref().err().map(Failure::code);
-            steps.push(Step {
-                stage: Stage::Connect,
-                to: addr.to_string(),
-                failed,
-                took: cx.now() - began,
-            });
-            match result {
-                Ok(io) => {
-                    let mut conn = Conn::new(Box::new(io));
-                    conn.remember(steps);
-                    return Ok(Opened::Stream(conn));
-                }
-                Err(failure) => last = Some(failure),
-            }
-        }
-        let failure = last
-            .unwrap_or_else(|| Failure::new(Stage::Resolve, Side::Peer, Code::RESOLVE_NO_ADDRESS));
-        Err(failure.after(steps))
+        let source = options.source.map(|source| source.0);
+        first_to_answer(stack, cx, |addr| self.attempt(addr, source, cx)).await
     }
 
     async fn attempt(
@@ -110,20 +65,8 @@ impl SimTcp {
         cx: &Cx,
     ) -> Result<SimIo, Failure> {
         let (local, peer) = self.ends(to, source)?;
-        match cx
-            .timeout(
-                CONNECT_TIMEOUT,
-                self.knock((self.host, local), (peer, to), cx),
-            )
-            .await
-        {
-            Some(result) => result.map_err(|error| Failure::from_io(Stage::Connect, error)),
-            None => Err(
-                Failure::new(Stage::Connect, Side::Path, Code::CONNECT_TIMEOUT)
-                    .fact(Fact::Waited(CONNECT_TIMEOUT))
-                    .retry(),
-            ),
-        }
+        let knocked = self.knock((self.host, local), (peer, to), cx).await;
+        knocked.map_err(|error| Failure::from_io(Stage::Connect, error))
     }
 
     /// This end's address, and the host at the other end.
@@ -224,19 +167,4 @@ impl SimTcp {
         drop(state);
         SimIo::new(self.world.clone(), id, 0).connecting()
     }
-}
-
-fn local_address(written: &str) -> Result<SocketAddr, Failure> {
-    let whole = written.parse::<SocketAddr>();
-    let read = whole.or_else(|_| {
-        written
-            .trim_matches(['[', ']'])
-            .parse::<IpAddr>()
-            .map(|ip| SocketAddr::new(ip, 0))
-    });
-    read.map_err(|_| {
-        Failure::new(Stage::Parse, Side::Us, Code::PARSE_ENDPOINT).message(format!(
-            "`{written}` is not a local address: ADDRESS or ADDRESS:PORT is expected"
-        ))
-    })
 }

@@ -13,9 +13,9 @@ use netloom_base::failure::Fact;
 use netloom_base::{Code, Endpoint, Failure, Stack, Stage};
 use socket2::Socket as Raw;
 
-use super::dial::scoped;
 use super::options::{ListenOptions, make};
 use crate::accept;
+use crate::addresses::scoped;
 use crate::cx::Cx;
 use crate::listener::{Bound, Listener};
 use crate::net::mistakes;

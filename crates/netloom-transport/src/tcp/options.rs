@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::addresses::LocalAddress;
 #[cfg(not(target_os = "linux"))]
 use netloom_base::Side;
 use netloom_base::failure::Fact;
@@ -24,7 +25,7 @@ settings! {
         /// the congestion control algorithm (TCP_CONGESTION)
         congestion: Option<String>,
         /// the local address to dial from, ADDRESS or ADDRESS:PORT
-        source: Option<String>,
+        source: Option<LocalAddress>,
     }
 }
 

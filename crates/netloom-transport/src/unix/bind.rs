@@ -97,7 +97,7 @@ fn at_path(
                 return Ok((socket, Some(file)));
             }
             Err(error) if error.raw_os_error() == Some(libc::EADDRINUSE) => {
-                clear_away(path, place)?
+                clear_away(path, place)?;
             }
             Err(error) => return Err(explain(error, path)),
         }

@@ -1,0 +1,27 @@
+//! The binary, used as people and programs use it.
+//!
+//! Every test starts what it needs on a free port, waits for what it says, and
+//! ends it. Programs we did not write are peers; where one is missing the test
+//! says so and passes, except where `CI` is set.
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test runs beside the product: it has no Cx, and a panic is its answer"
+)]
+
+mod client;
+mod contract;
+mod cores;
+mod descriptors;
+mod examples;
+mod help;
+mod hostile;
+mod limits;
+mod peers;
+mod pipes;
+mod plan;
+mod program;
+mod signals;
+mod told;
