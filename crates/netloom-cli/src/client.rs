@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use netloom_base::failure::Fact;
-use netloom_base::{Code, Failure, Side, Stage};
+use netloom_base::{Code, Diagnosis, Failure, Side, Stage};
+use netloom_explain::{Asking, diagnose, diagnose_with};
 use netloom_host::os_net;
 use netloom_transport::Cx;
+use netloom_transport::probe::Probe;
 
 use crate::contract::Stop;
 
@@ -50,6 +52,32 @@ where
     // A read of stdin that never ends must not keep the process.
     runtime.shutdown_background();
     result
+}
+
+/// Why it failed, with what the local kernel says. Whoever interrupts gets at
+/// once what the failure itself knew.
+pub(crate) fn explained(failure: &Failure) -> Diagnosis {
+    let Ok(runtime) = runtime() else {
+        return diagnose(failure);
+    };
+    let diagnosis = runtime.block_on(async {
+        let cx = Cx::os(os_net());
+        let probe = Probe::new();
+        let mut signals = signals();
+        let interrupted = async {
+            match &mut signals {
+                Ok(signals) => signals.recv().await,
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = interrupted => diagnose(failure),
+            diagnosis = diagnose_with(failure, &probe, Asking::default(), &cx) => diagnosis,
+        }
+    });
+    runtime.shutdown_background();
+    diagnosis
 }
 
 fn overdue(timeout: Duration) -> Failure {

@@ -14,6 +14,7 @@ use netloom_base::settings::FromValue;
 use netloom_base::{Code, Complaint, Diagnosis, Failure, Side, Stage, Value};
 use netloom_explain::{diagnose, mistakes};
 
+use crate::client::explained;
 use crate::verb;
 use crate::view::Face;
 
@@ -21,13 +22,15 @@ use crate::view::Face;
 pub(crate) enum Stop {
     /// Something failed, and this is why.
     Diagnosed(Vec<Diagnosis>),
+    /// Something failed; why is asked when the verb has let go of everything.
+    Failed(Failure),
     /// The person asked for the end before it came.
     Interrupted,
 }
 
 impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
-        Stop::Diagnosed(vec![diagnose(&failure)])
+        Stop::Failed(failure)
     }
 }
 
@@ -63,11 +66,21 @@ pub fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let face = Face::new(matches);
-    end(&face, verb.run(matches, &face))
+    let result = match verb.run(matches, &face) {
+        // What a person wrote wrong says itself what is wrong.
+        Err(Stop::Failed(failure))
+            if failure.stage() != Stage::Parse && !matches.get_flag("no-probe") =>
+        {
+            Err(Stop::Diagnosed(vec![explained(&failure)]))
+        }
+        result => result,
+    };
+    end(&face, result)
 }
 
 fn end(face: &Face, result: Result<(), Stop>) -> ExitCode {
     match result {
+        Err(Stop::Failed(failure)) => end(face, Err(Stop::Diagnosed(vec![diagnose(&failure)]))),
         Ok(()) => ExitCode::SUCCESS,
         Err(Stop::Interrupted) => {
             // A person knows what they pressed; a program reads how it ended.
@@ -132,6 +145,10 @@ pub(crate) fn with_common_flags(command: Command) -> Command {
             .short('v')
             .action(ArgAction::Count),
         )
+        .arg(flag(
+            "no-probe",
+            "after a failure ask neither the kernel nor the address again",
+        ))
         .arg(
             Arg::new("color")
                 .long("color")

@@ -1,11 +1,11 @@
 //! The real network, put together from transport's rooms and protocol's layers.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use netloom_protocol::PROTOCOLS;
-use netloom_transport::net::SystemResolver;
+use netloom_transport::resolve::Dns;
 use netloom_transport::{
-    Assembly, Net, Transport, exec::Exec, fd::Fd, stdio::Stdio, tcp::Tcp, unix::Unix,
+    Assembly, Layer, Net, Transport, exec::Exec, fd::Fd, stdio::Stdio, tcp::Tcp, tls::Tls, unix::Unix,
 };
 
 /// This host's network.
@@ -17,9 +17,13 @@ pub fn os_net() -> Arc<dyn Net> {
         Arc::new(Exec),
         Arc::new(Fd),
     ];
+    // One for the program: it keeps the authorities and tickets it has read and made.
+    static TLS: LazyLock<Arc<Tls>> = LazyLock::new(Arc::default);
+    let tls: Arc<dyn Layer> = TLS.clone();
     let layers = PROTOCOLS
         .iter()
         .filter_map(|protocol| protocol.layer())
+        .chain([tls])
         .collect();
-    Arc::new(Assembly::new(transports, layers, Arc::new(SystemResolver)))
+    Arc::new(Assembly::new(transports, layers, Arc::new(Dns::system())))
 }

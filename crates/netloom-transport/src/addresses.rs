@@ -1,85 +1,10 @@
-//! From a host to a connection: every address in turn, each within its time,
-//! every attempt kept in the trail.
+//! Addresses as people write them: with an interface, with a port or without.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use netloom_base::endpoint::Host;
-use netloom_base::failure::{Fact, Step};
 use netloom_base::settings::FromValue;
-use netloom_base::{Code, Failure, Side, Stack, Stage, Value};
-
-use crate::conn::{Conn, Io};
-use crate::cx::Cx;
-use crate::net::Opened;
-
-/// How long one address may take to answer.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How many addresses of one name are tried.
-const MOST_ADDRESSES: usize = 16;
-
-/// Resolves the stack's host and calls `attempt` for each address until one
-/// answers.
-pub(crate) async fn first_to_answer<T, F>(
-    stack: &Stack,
-    cx: &Cx,
-    mut attempt: impl FnMut(SocketAddr) -> F,
-) -> Result<Opened, Failure>
-where
-    T: Io + 'static,
-    F: Future<Output = Result<T, Failure>>,
-{
-    let host = stack.endpoint.host();
-    let mut steps = Vec::new();
-    let began = cx.now();
-    let found = cx.net().resolve(host, cx).await;
-    if let Host::Name(name) = host {
-        let failed = found.as_ref().err().map(Failure::code);
-        let took = cx.now() - began;
-        steps.push(Step {
-            stage: Stage::Resolve,
-            to: name.clone(),
-            failed,
-            took,
-        });
-    }
-
-    let mut last: Option<Failure> = None;
-    for ip in found?.into_iter().take(MOST_ADDRESSES) {
-        let addr = scoped(ip, stack.port().unwrap_or(0), host)?;
-        let began = cx.now();
-        let result = match cx.timeout(CONNECT_TIMEOUT, attempt(addr)).await {
-            Some(result) => result,
-            None => Err(
-                Failure::new(Stage::Connect, Side::Path, Code::CONNECT_TIMEOUT)
-                    .fact(Fact::Waited(CONNECT_TIMEOUT))
-                    .retry(),
-            ),
-        };
-        let failed = result.as_ref().err().map(Failure::code);
-        let took = cx.now() - began;
-        steps.push(Step {
-            stage: Stage::Connect,
-            to: addr.to_string(),
-            failed,
-            took,
-        });
-        match result {
-            Ok(io) => {
-                let mut conn = Conn::new(Box::new(io));
-                conn.remember(steps);
-                return Ok(Opened::Stream(conn));
-            }
-            // The family that could be tried says more than the one that could not.
-            Err(failure) if last.is_some() && failure.code() == Code::CREATE_FAMILY_UNSUPPORTED => {
-            }
-            Err(failure) => last = Some(failure.fact(Fact::Tried(addr))),
-        }
-    }
-    let nothing = || Failure::new(Stage::Resolve, Side::Peer, Code::RESOLVE_NO_ADDRESS);
-    Err(last.unwrap_or_else(nothing).after(steps))
-}
+use netloom_base::{Code, Failure, Side, Stage, Value};
 
 /// The address with its interface, when the host names one.
 pub(crate) fn scoped(ip: IpAddr, port: u16, host: &Host) -> Result<SocketAddr, Failure> {

@@ -116,6 +116,8 @@ impl fmt::Display for Peer {
 pub struct Trail {
     /// Oldest first.
     pub steps: Vec<Step>,
+    /// What was noticed on the way, though it did not end it.
+    pub facts: Vec<Fact>,
 }
 
 /// A connection.
@@ -178,6 +180,16 @@ impl Conn {
     /// The steps that led here, if they were remembered.
     pub fn trail(&self) -> &[Step] {
         self.trail.as_ref().map_or(&[], |trail| &trail.steps)
+    }
+
+    /// Keeps what was noticed on the way here.
+    pub fn learn(&mut self, facts: impl IntoIterator<Item = Fact>) {
+        self.trail.get_or_insert_default().facts.extend(facts);
+    }
+
+    /// What was noticed on the way here, if it was remembered.
+    pub fn learned(&self) -> &[Fact] {
+        self.trail.as_ref().map_or(&[], |trail| &trail.facts)
     }
 
     /// Who is at both ends.

@@ -32,7 +32,11 @@ mod sys;
 #[cfg(test)]
 mod trial;
 
+pub(crate) mod race;
+
 pub mod tcp;
+
+pub mod resolve;
 
 pub mod unix;
 
@@ -41,6 +45,10 @@ pub mod stdio;
 pub mod exec;
 
 pub mod fd;
+
+pub mod probe;
+
+pub mod tls;
 
 pub mod cores;
 
@@ -53,7 +61,7 @@ pub use guard::{Guard, Permit};
 pub use listener::{Accepted, Bound, Listener};
 pub use messages::Messages;
 pub use mux::Mux;
-pub use net::{Assembly, Layer, Net, Opened, Transport};
+pub use net::{Assembly, Found, Layer, Net, Opened, Transport};
 pub use seat::{Notice, Seat, Seats};
 
 /// A boxed future: what a door returns.

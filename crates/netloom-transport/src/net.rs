@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use netloom_base::endpoint::{Host, Level};
-use netloom_base::failure::Fact;
+use netloom_base::failure::{Fact, Step};
 use netloom_base::{
     Card, Code, Endpoint, Failure, Kind, Role, Schemes, SettingError, Side, Stack, Stage,
 };
@@ -19,8 +19,12 @@ use crate::listener::Bound;
 use crate::messages::Messages;
 use crate::mux::Mux;
 
-/// How long a name may take to resolve.
+/// How long a name may take to resolve. A [`Resolver`] keeps to it, so that
+/// its failure can say who was silent.
 pub const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How much later a lookup is given up that did not end itself.
+const RESOLVE_GRACE: Duration = Duration::from_millis(500);
 
 /// What opening an endpoint gives.
 pub enum Opened {
@@ -57,17 +61,33 @@ impl Opened {
     }
 }
 
+/// What a lookup found.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// The addresses, in the order to try them.
+    pub addresses: Vec<IpAddr>,
+    /// Who was asked, how it ended and how long it took.
+    pub steps: Vec<Step>,
+    /// What was noticed on the way.
+    pub facts: Vec<Fact>,
+}
+
+impl From<Vec<IpAddr>> for Found {
+    fn from(addresses: Vec<IpAddr>) -> Self {
+        Found {
+            addresses,
+            ..Found::default()
+        }
+    }
+}
+
 /// A network: the real one, or a simulated one.
 pub trait Net: Send + Sync {
     /// Gives an endpoint its meaning, or says what is wrong with it.
     fn stack(&self, endpoint: &Endpoint, role: Role) -> Result<Stack, Failure>;
 
     /// The addresses of a host, in the order to try them.
-    fn resolve<'a>(
-        &'a self,
-        host: &'a Host,
-        cx: &'a Cx,
-    ) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>>;
+    fn resolve<'a>(&'a self, host: &'a Host, cx: &'a Cx) -> BoxFuture<'a, Result<Found, Failure>>;
 
     /// Opens a stack from the transport up.
     fn dial<'a>(&'a self, stack: &'a Stack, cx: &'a Cx) -> BoxFuture<'a, Result<Opened, Failure>>;
@@ -135,6 +155,20 @@ pub trait Layer: Send + Sync {
     /// What it is.
     fn card(&self) -> &'static Card;
 
+    /// Whether the values of its options can be read, before anything is
+    /// opened: the files they name too.
+    fn check(&self, level: &Level, stack: &Stack) -> Result<(), Failure> {
+        let _ = (level, stack);
+        Ok(())
+    }
+
+    /// Makes ready what every connection of a bound stack will share, and tells
+    /// what a person should know before the first one comes.
+    fn prepare(&self, level: &Level, stack: &Stack, cx: &Cx) -> Result<(), Failure> {
+        let _ = (level, stack, cx);
+        Ok(())
+    }
+
     /// Opens it from the client's side, over what is open below.
     fn dial<'a>(
         &'a self,
@@ -157,11 +191,7 @@ pub trait Layer: Send + Sync {
 /// Turns names into addresses.
 pub trait Resolver: Send + Sync {
     /// The addresses of `name`, in the order to try them.
-    fn lookup<'a>(
-        &'a self,
-        name: &'a str,
-        cx: &'a Cx,
-    ) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>>;
+    fn lookup<'a>(&'a self, name: &'a str, cx: &'a Cx) -> BoxFuture<'a, Result<Found, Failure>>;
 }
 
 fn unable(card: &Card, stack: &Stack, why: &str) -> Failure {
@@ -221,16 +251,15 @@ impl Net for Assembly {
             .stack(endpoint, role)
             .map_err(|error| complaint(&error))?;
         self.transport(&stack)?.check(&stack)?;
+        for level in stack.layers_bottom_up() {
+            self.layer(level, &stack)?.check(level, &stack)?;
+        }
         Ok(stack)
     }
 
-    fn resolve<'a>(
-        &'a self,
-        host: &'a Host,
-        cx: &'a Cx,
-    ) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
+    fn resolve<'a>(&'a self, host: &'a Host, cx: &'a Cx) -> BoxFuture<'a, Result<Found, Failure>> {
         Box::pin(async move {
-            Ok(match host {
+            let addresses = match host {
                 Host::Loopback => vec![
                     IpAddr::from([127, 0, 0, 1]),
                     std::net::Ipv6Addr::LOCALHOST.into(),
@@ -241,22 +270,19 @@ impl Net for Assembly {
                 ],
                 Host::V4(addr) => vec![(*addr).into()],
                 Host::V6 { addr, .. } => vec![(*addr).into()],
-                Host::Name(name) => match cx
-                    .timeout(RESOLVE_TIMEOUT, self.resolver.lookup(name, cx))
-                    .await
-                {
-                    Some(found) => found?,
-                    None => {
-                        return Err(Failure::new(
-                            Stage::Resolve,
-                            Side::Path,
-                            Code::RESOLVE_TIMEOUT,
+                Host::Name(name) => {
+                    let limit = RESOLVE_TIMEOUT + RESOLVE_GRACE;
+                    let found = cx.timeout(limit, self.resolver.lookup(name, cx)).await;
+                    return found.unwrap_or_else(|| {
+                        Err(
+                            Failure::new(Stage::Resolve, Side::Path, Code::RESOLVE_TIMEOUT)
+                                .fact(Fact::Waited(limit))
+                                .retry(),
                         )
-                        .fact(Fact::Waited(RESOLVE_TIMEOUT))
-                        .retry());
-                    }
-                },
-            })
+                    });
+                }
+            };
+            Ok(addresses.into())
         })
     }
 
@@ -284,6 +310,11 @@ impl Net for Assembly {
         cx: &'a Cx,
     ) -> BoxFuture<'a, Result<Vec<Arc<dyn Bound>>, Failure>> {
         Box::pin(async move {
+            for level in stack.layers_bottom_up() {
+                self.layer(level, stack)?
+                    .prepare(level, stack, cx)
+                    .map_err(|f| f.at(&stack.endpoint))?;
+            }
             self.transport(stack)?
                 .bind(stack, cx)
                 .await
@@ -345,23 +376,19 @@ pub fn mistakes(stack: &Stack, errors: &[SettingError]) -> Failure {
     }
 }
 
-/// The system's own resolver: what `getaddrinfo(3)` says.
+/// The system's own resolver: what `getaddrinfo(3)` says, without who said it.
 #[derive(Debug, Clone, Copy)]
 pub struct SystemResolver;
 
 impl Resolver for SystemResolver {
-    fn lookup<'a>(
-        &'a self,
-        name: &'a str,
-        _: &'a Cx,
-    ) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
+    fn lookup<'a>(&'a self, name: &'a str, _: &'a Cx) -> BoxFuture<'a, Result<Found, Failure>> {
         use crate::sys::LookupError;
 
         Box::pin(async move {
             let asked = name.to_owned();
             let answer = tokio::task::spawn_blocking(move || crate::sys::getaddrinfo(&asked)).await;
             let error = match answer {
-                Ok(Ok(found)) => return Ok(found),
+                Ok(Ok(found)) => return Ok(found.into()),
                 Ok(Err(error)) => error,
                 Err(_) => LookupError::Other("the lookup was cut short".to_owned()),
             };

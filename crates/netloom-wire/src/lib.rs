@@ -6,3 +6,4 @@
 
 pub mod escape;
 pub mod lines;
+pub mod tls;

@@ -74,6 +74,8 @@ codes! {
     RESOLVE_SERVER_FAILED = "resolve.server-failed", Resolve, "the resolver answered with an error";
     RESOLVE_TIMEOUT = "resolve.timeout", Resolve, "the resolver did not answer";
     RESOLVE_NO_ADDRESS = "resolve.no-address", Resolve, "the name exists but has no address";
+    RESOLVE_NO_FAMILY = "resolve.no-family", Resolve, "the name has no address of the family that was asked for";
+    RESOLVE_SLOW = "resolve.slow", Resolve, "answers come in steps of the resolver's timeout";
     CREATE_NO_DESCRIPTORS = "create.no-descriptors", Create, "this process may open no more sockets";
     CREATE_FAMILY_UNSUPPORTED = "create.family-unsupported", Create, "this host has no such address family";
     BIND_IN_USE = "bind.in-use.listener", Bind, "the address is taken";
@@ -97,6 +99,8 @@ codes! {
     CONNECT_NOT_A_SOCKET = "connect.not-a-socket", Connect, "what stands at that path is not a socket";
     CONNECT_QUEUE_FULL = "connect.timeout.queue-full", Connect, "the server is alive but its accept queue is full";
     CONNECT_DENIED_FIREWALL = "connect.denied.local-firewall", Connect, "this host's own rules block it";
+    CONNECT_FAMILY_BROKEN = "connect.family-broken", Connect, "one address family works, the other does not";
+    CONNECT_OVERTAKEN = "connect.overtaken", Connect, "another address answered first";
     GREET_TIMEOUT = "greet.timeout", Greet, "the client stayed silent until the greeting deadline";
     GREET_CLOSED = "greet.closed-before-banner", Greet, "connected, then closed without a byte";
     SEND_PEER_CLOSED = "send.peer-closed", Send, "the peer had already closed";
@@ -112,6 +116,13 @@ codes! {
     LIMIT_IDLE = "limit.idle", Recv, "nothing moved for as long as the idle limit allows";
     LIMIT_LIFETIME = "limit.lifetime", Recv, "the connection reached its lifetime";
     STOPPED = "stopped", Close, "the service was told to stop";
+    BIND_TIME_WAIT = "bind.in-use.time-wait", Bind, "only closed connections hold the address (TIME_WAIT)";
+    BIND_CONNECTION = "bind.in-use.connection", Bind, "a connection holds the address";
+    BIND_OVERLAP = "bind.in-use.overlap", Bind, "an overlapping address is taken";
+    BIND_BOUND = "bind.in-use.bound", Bind, "a socket that does not listen holds the address";
+    CONNECT_OTHER_FAMILY = "connect.refused.other-family", Connect, "it listens on the other address family only";
+    CONNECT_LOOPBACK_ONLY = "connect.refused.loopback-only", Connect, "it listens on loopback only";
+    CONNECT_REJECTED = "connect.rejected.firewall", Connect, "a router or host rejected the connection";
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::certificate::Certificate;
+use super::code::Code;
 use super::errno::Errno;
 
 /// One thing known about a failure.
@@ -35,10 +37,34 @@ pub enum Fact {
     },
     /// The first bytes the peer sent, at most 256 of them.
     FirstBytes(Vec<u8>),
+    /// The TLS alert the peer sent, by its number (RFC 8446 §6).
+    Alert(u8),
+    /// The certificates that were presented, the end's own first.
+    Chain(Vec<Certificate>),
     /// How a program ended.
     Exit(String),
     /// What a person wrote, drawn with a caret.
     Complaint(Box<crate::complaint::Complaint>),
+    /// What a name server answered.
+    Answered {
+        /// The server.
+        server: SocketAddr,
+        /// What was asked for: `A` or `AAAA`.
+        asked: &'static str,
+        /// The answer: `2 addresses`, an RCODE by name, `nothing`.
+        answer: Cow<'static, str>,
+        /// How long it took, or how long was waited for it.
+        took: Duration,
+    },
+    /// Something wrong that did not end the conversation, by its code.
+    Noted {
+        /// The code it would have as a failure.
+        code: Code,
+        /// What was seen.
+        what: String,
+        /// The system call, file or program that showed it.
+        source: Cow<'static, str>,
+    },
     /// Something else, with who said it.
     Said {
         /// What.
@@ -57,6 +83,19 @@ impl Fact {
         }
     }
 
+    /// Something wrong that did not end the conversation, with what showed it.
+    pub fn noted(
+        code: Code,
+        what: impl Into<String>,
+        source: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Fact::Noted {
+            code,
+            what: what.into(),
+            source: source.into(),
+        }
+    }
+
     /// Where it is known from.
     pub fn source(&self) -> &str {
         match self {
@@ -67,9 +106,11 @@ impl Fact {
             Fact::Waited(_) => "clock",
             Fact::Moved { .. } => "counters",
             Fact::FirstBytes(_) => "recv",
+            Fact::Alert(_) | Fact::Chain(_) => "tls",
             Fact::Exit(_) => "wait",
             Fact::Complaint(_) => "parse",
-            Fact::Said { source, .. } => source,
+            Fact::Answered { .. } => "dns",
+            Fact::Said { source, .. } | Fact::Noted { source, .. } => source,
         }
     }
 }
@@ -84,9 +125,22 @@ impl fmt::Display for Fact {
             Fact::Waited(d) => write!(f, "waited {}", Spoken(*d)),
             Fact::Moved { received, sent } => write!(f, "{received} bytes received, {sent} sent"),
             Fact::FirstBytes(bytes) => write!(f, "the first bytes were {}", bytes.escape_ascii()),
+            Fact::Alert(number) => write!(f, "the peer sent the TLS alert {number}"),
+            Fact::Chain(chain) => {
+                for (i, certificate) in chain.iter().enumerate() {
+                    write!(f, "{}{certificate}", if i == 0 { "" } else { "; then " })?;
+                }
+                Ok(())
+            }
             Fact::Exit(how) => write!(f, "the program ended with {how}"),
             Fact::Complaint(complaint) => write!(f, "{complaint}"),
-            Fact::Said { what, .. } => f.write_str(what),
+            Fact::Answered {
+                server,
+                asked,
+                answer,
+                took,
+            } => write!(f, "{server} answered {answer} for {asked} in {}", Spoken(*took)),
+            Fact::Said { what, .. } | Fact::Noted { what, .. } => f.write_str(what),
         }
     }
 }

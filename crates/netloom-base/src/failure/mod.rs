@@ -5,6 +5,7 @@
 //! facts that were at hand while the socket still lived. Causes, checks and
 //! fixes are not here: they are computed once, above, into a `Diagnosis`.
 
+mod certificate;
 mod code;
 mod errno;
 pub(crate) mod fact;
@@ -14,6 +15,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+pub use certificate::Certificate;
 pub use code::{CODES, Code};
 pub use errno::{Errno, classify};
 pub use fact::Fact;

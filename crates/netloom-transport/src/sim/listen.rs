@@ -63,7 +63,7 @@ pub(super) async fn bind(
     let written = stack.endpoint.host();
     let addresses = match written {
         Host::Any => vec![Ipv6Addr::UNSPECIFIED.into()],
-        _ => cx.net().resolve(written, cx).await?,
+        _ => cx.net().resolve(written, cx).await?.addresses,
     };
     let mut port = stack.port().unwrap_or(0);
     if port == 0 {

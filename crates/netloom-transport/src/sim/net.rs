@@ -13,7 +13,7 @@ use super::world::World;
 use crate::BoxFuture;
 use crate::conn::{ConnFacts, Peer};
 use crate::cx::Cx;
-use crate::net::{Assembly, Layer, Resolver};
+use crate::net::{Assembly, Found, Layer, Resolver};
 
 /// The simulated network. Cheap to clone; every clone is the same network.
 #[derive(Clone)]
@@ -139,14 +139,14 @@ impl Resolver for Names {
         &'a self,
         name: &'a str,
         _: &'a Cx,
-    ) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
+    ) -> BoxFuture<'a, Result<Found, Failure>> {
         Box::pin(async move {
             if name == "localhost" {
-                return Ok(vec![IpAddr::from([127, 0, 0, 1])]);
+                return Ok(vec![IpAddr::from([127, 0, 0, 1])].into());
             }
             let state = self.0.lock();
             match state.hosts.iter().find(|host| &*host.name == name) {
-                Some(host) => Ok(host.addresses.clone()),
+                Some(host) => Ok(host.addresses.clone().into()),
                 None => Err(
                     Failure::new(Stage::Resolve, Side::Us, Code::RESOLVE_NO_SUCH_NAME)
                         .message(format!("no address for `{name}`")),

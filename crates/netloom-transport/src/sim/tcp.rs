@@ -13,10 +13,10 @@ use super::listen::{self, Answer};
 use super::stream::Stream;
 use super::world::{World, answered};
 use crate::BoxFuture;
-use crate::addresses::first_to_answer;
 use crate::cx::Cx;
 use crate::listener::Bound;
 use crate::net::{Opened, Transport, mistakes};
+use crate::race;
 use crate::tcp::{DialOptions, ListenOptions, Tcp};
 
 /// How long a client waits for an answer before it knocks again; doubled each time.
@@ -55,7 +55,7 @@ impl SimTcp {
         let options =
             DialOptions::read(&stack.transport().settings).map_err(|e| mistakes(stack, &e))?;
         let source = options.source.map(|source| source.0);
-        first_to_answer(stack, cx, |addr| self.attempt(addr, source, cx)).await
+        race::connect(stack, source, cx, |addr| self.attempt(addr, source, cx)).await
     }
 
     async fn attempt(

@@ -58,7 +58,7 @@ impl Transport for SimUdp {
 
     fn dial<'a>(&'a self, stack: &'a Stack, cx: &'a Cx) -> BoxFuture<'a, Result<Opened, Failure>> {
         Box::pin(async move {
-            let addresses = cx.net().resolve(stack.endpoint.host(), cx).await?;
+            let addresses = cx.net().resolve(stack.endpoint.host(), cx).await?.addresses;
             let no_address = || Failure::new(Stage::Resolve, Side::Peer, Code::RESOLVE_NO_ADDRESS);
             let to = SocketAddr::new(
                 addresses.first().copied().ok_or_else(no_address)?,
@@ -86,7 +86,13 @@ impl Transport for SimUdp {
             let written = stack.endpoint.host();
             let ip = match written {
                 Host::Any => Some(IpAddr::from(Ipv6Addr::UNSPECIFIED)),
-                _ => cx.net().resolve(written, cx).await?.first().copied(),
+                _ => cx
+                    .net()
+                    .resolve(written, cx)
+                    .await?
+                    .addresses
+                    .first()
+                    .copied(),
             };
             let no_address = || Failure::new(Stage::Resolve, Side::Peer, Code::RESOLVE_NO_ADDRESS);
             let socket = self.hold(ip.ok_or_else(no_address)?, stack.port().unwrap_or(0), None)?;

@@ -33,7 +33,7 @@ pub(super) async fn bind(stack: &Stack, cx: &Cx) -> Result<Vec<Arc<dyn Bound>>, 
         Host::Any => vec![every_interface(port, &options)?],
         _ => {
             let mut bound = Vec::new();
-            for ip in cx.net().resolve(host, cx).await? {
+            for ip in cx.net().resolve(host, cx).await?.addresses {
                 bound.push(hold(scoped(ip, port, host)?, &options, true)?);
             }
             bound

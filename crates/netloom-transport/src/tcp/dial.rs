@@ -7,15 +7,16 @@ use netloom_base::{Code, Failure, Side, Stack, Stage};
 use tokio::net::TcpSocket;
 
 use super::options::{DialOptions, make};
-use crate::addresses::first_to_answer;
 use crate::cx::Cx;
 use crate::net::{Opened, mistakes};
+use crate::race;
 use crate::socket::Socket;
 
 pub(super) async fn dial(stack: &Stack, cx: &Cx) -> Result<Opened, Failure> {
     let options =
         DialOptions::read(&stack.transport().settings).map_err(|e| mistakes(stack, &e))?;
-    first_to_answer(stack, cx, |addr| attempt(addr, &options)).await
+    let source = options.source.map(|source| source.0);
+    race::connect(stack, source, cx, |addr| attempt(addr, &options)).await
 }
 
 async fn attempt(addr: SocketAddr, options: &DialOptions) -> Result<Socket, Failure> {

@@ -1,0 +1,98 @@
+//! What this process or this host has run out of.
+
+use netloom_base::diagnosis::Verdict::{Confirmed, Likely, Possible};
+use netloom_base::{Code, Diagnosis, Failure};
+
+use super::Rule;
+use super::answers::Answers;
+use super::draft::{Draft, sudo};
+
+pub(super) const RULES: &[Rule] = &[no_descriptors];
+
+fn no_descriptors(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
+    if !matches!(
+        failure.code(),
+        Code::CREATE_NO_DESCRIPTORS | Code::ACCEPT_NO_DESCRIPTORS
+    ) {
+        return None;
+    }
+    let found = answers.descriptors.as_ref()?;
+    let (open, limit) = (found.open, found.limit);
+    let kinds: Vec<String> = found
+        .kinds
+        .iter()
+        .take(4)
+        .map(|(kind, n)| format!("{n} {kind}"))
+        .collect();
+    let mut draft = Draft::of(
+        failure,
+        failure.code(),
+        "this process may open no more descriptors",
+    )
+    .knows(
+        format!("{open} descriptors are open, {limit} may be"),
+        "getrlimit",
+    )
+    .knows(format!("of them {}", kinds.join(", ")), "/proc/self/fd");
+    let of_host = failure.errno().and_then(netloom_base::failure::Errno::name) == Some("ENFILE");
+    if let Some((open, most)) = found.host.filter(|_| of_host) {
+        return draft
+            .knows(
+                format!("{open} files are open on this host, {most} may be"),
+                "/proc/sys/fs/file-nr",
+            )
+            .cause(
+                "the whole host has run out of files",
+                Confirmed,
+                "the kernel answered ENFILE, not EMFILE",
+            )
+            .fix(
+                "allow more",
+                format!(
+                    "{}sysctl -w fs.file-max={}",
+                    sudo(answers),
+                    most.saturating_mul(2)
+                ),
+            )
+            .done();
+    }
+    let sockets = found
+        .kinds
+        .iter()
+        .find(|(kind, _)| kind == "socket")
+        .map_or(0, |(_, n)| *n);
+    draft = if open >= limit {
+        draft.cause(
+            "the limit of this process is reached",
+            Confirmed,
+            "as many are open as may be",
+        )
+    } else {
+        draft.cause(
+            "the limit of this process was reached",
+            Likely,
+            "some were closed since",
+        )
+    };
+    if sockets * 2 > open {
+        draft = draft.cause(
+            "connections are opened and not closed",
+            Possible,
+            "most of them are sockets",
+        );
+    }
+    let more = if found.hard_limit > limit {
+        found.hard_limit
+    } else {
+        limit.saturating_mul(4)
+    };
+    let command = if found.hard_limit > limit {
+        format!("ulimit -n {more}")
+    } else {
+        format!("{}prlimit --pid $$ --nofile={more}:{more}", sudo(answers))
+    };
+    draft
+        .fix("allow this shell's programs more", command)
+        .advice("or serve fewer at once: --max-conns")
+        .done()
+}

@@ -1,0 +1,271 @@
+//! What the rules make of recorded answers.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use netloom_base::diagnosis::Verdict;
+use netloom_base::failure::{Errno, Fact};
+use netloom_base::{Code, Failure, Side, Stage};
+use netloom_transport::probe::{
+    Address, DialEnd, Dialled, Entry, Holder, Icmp, Neighbour, PortSettings, Route, State,
+};
+
+use super::{Answers, diagnose};
+
+fn addr(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn entry(local: &str, state: State) -> Entry {
+    Entry {
+        local: addr(local),
+        remote: addr("0.0.0.0:0"),
+        state,
+        recv_queue: 0,
+        send_queue: 128,
+        uid: 33,
+        inode: 48213,
+        cgroup: None,
+        only_v6: None,
+        expires: Duration::ZERO,
+    }
+}
+
+fn taken(url: &str, tried: &str) -> Failure {
+    Failure::new(Stage::Bind, Side::Os, Code::BIND_IN_USE)
+        .fact(Fact::Errno(Errno(98)))
+        .fact(Fact::Tried(addr(tried)))
+        .at(url)
+}
+
+fn unconnected(code: Code, tried: &str) -> Failure {
+    Failure::new(Stage::Connect, Side::Path, code)
+        .fact(Fact::Tried(addr(tried)))
+        .at(format!("tcp://{tried}"))
+}
+
+fn recorded(sockets: &[Entry]) -> Answers {
+    Answers {
+        user: Some(1000),
+        own_process: 1,
+        sockets: Some(sockets.to_vec()),
+        free_port: Some(8081),
+        ports: Some(PortSettings {
+            unprivileged_start: 1024,
+            ephemeral: (32768, 60999),
+        }),
+        ..Answers::default()
+    }
+}
+
+fn nginx() -> Holder {
+    Holder {
+        inode: 48213,
+        pid: 4121,
+        fd: 7,
+        program: "nginx".to_owned(),
+        command: "nginx -g daemon off".to_owned(),
+        uid: 1000,
+        unit: None,
+    }
+}
+
+#[test]
+fn the_answer_reads_as_promised() {
+    let failure = taken("tcp://127.0.0.1:8080", "127.0.0.1:8080");
+    let mut answers = recorded(&[entry("127.0.0.1:8080", State::Listen)]);
+    answers.holders = vec![nginx()];
+    let text = diagnose(&failure, &answers).to_string();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(
+        lines[0],
+        "error[bind.in-use.listener]: cannot bind tcp://127.0.0.1:8080: the port is taken"
+    );
+    assert_eq!(lines[1], "  stage     bind failed (EADDRINUSE)");
+    assert!(
+        text.contains("127.0.0.1:8080 LISTEN, inode 48213"),
+        "{text}"
+    );
+    assert!(
+        text.contains("inode 48213 is fd 7 of process 4121 `nginx -g daemon off`"),
+        "{text}"
+    );
+    assert!(text.contains("confirmed"), "{text}");
+    assert!(text.contains("stop it:          kill 4121"), "{text}");
+    assert!(
+        text.contains("or another port:  netloom listen tcp://127.0.0.1:8081"),
+        "{text}"
+    );
+}
+
+#[test]
+fn whoever_cannot_be_seen_is_told_by_user_and_what_it_would_take() {
+    let failure = taken("tcp://127.0.0.1:8080", "127.0.0.1:8080");
+    let mut answers = recorded(&[entry("127.0.0.1:8080", State::Listen)]);
+    let diagnosis = diagnose(&failure, &answers);
+    assert!(diagnosis.to_string().contains("uid 33"), "{diagnosis}");
+    assert_eq!(diagnosis.unchecked[0].needs, "root");
+    assert!(diagnosis.fixes.iter().all(|fix| !fix.text.contains("stop")));
+
+    let mut held = entry("127.0.0.1:8080", State::Listen);
+    held.cgroup = Some(77);
+    answers.sockets = Some(vec![held]);
+    answers.units = vec![(77, "nginx.service".to_owned())];
+    let diagnosis = diagnose(&failure, &answers);
+    let stop = diagnosis.fixes[0].command.as_deref();
+    assert_eq!(stop, Some("sudo systemctl stop nginx.service"));
+}
+
+#[test]
+fn what_holds_the_port_decides_the_code() {
+    let waiting = Entry {
+        inode: 0,
+        expires: Duration::from_secs(41),
+        ..entry("127.0.0.1:8080", State::TimeWait)
+    };
+    let child = entry("127.0.0.1:8080", State::Established);
+    let only_v6 = Entry {
+        only_v6: Some(true),
+        ..entry("[::]:8080", State::Listen)
+    };
+    let asked = "127.0.0.1:8080";
+    for (sockets, code) in [
+        (
+            vec![entry(asked, State::Listen), child.clone()],
+            "bind.in-use.listener",
+        ),
+        (
+            vec![entry("0.0.0.0:8080", State::Listen), child.clone()],
+            "bind.in-use.overlap",
+        ),
+        (
+            vec![entry("[::]:8080", State::Listen)],
+            "bind.in-use.overlap",
+        ),
+        (
+            vec![entry(asked, State::Bound), waiting.clone()],
+            "bind.in-use.bound",
+        ),
+        (vec![child, waiting.clone()], "bind.in-use.connection"),
+        (vec![only_v6, waiting], "bind.in-use.time-wait"),
+        (
+            vec![entry("127.0.0.2:8080", State::Listen)],
+            "bind.in-use.listener",
+        ),
+    ] {
+        let diagnosis = diagnose(&taken("tcp://127.0.0.1:8080", asked), &recorded(&sockets));
+        assert_eq!(diagnosis.code.name(), code, "{sockets:?}");
+    }
+}
+
+#[test]
+fn without_answers_the_failure_tells_what_it_knew() {
+    let failure = taken("tcp://127.0.0.1:8080", "127.0.0.1:8080");
+    let diagnosis = diagnose(&failure, &Answers::default());
+    assert_eq!(diagnosis.code.name(), "bind.in-use.listener");
+    assert!(diagnosis.causes.is_empty());
+}
+
+#[test]
+fn a_reset_from_afar_is_never_taken_for_knowledge() {
+    let failure = unconnected(Code::CONNECT_REFUSED, "192.0.2.1:80");
+    let answers = Answers {
+        dialled: Some(Dialled {
+            end: DialEnd::Failed(111),
+            icmp: None,
+            took: Duration::from_millis(2),
+        }),
+        ..Answers::default()
+    };
+    let diagnosis = diagnose(&failure, &answers);
+    assert!(
+        diagnosis
+            .causes
+            .iter()
+            .all(|cause| cause.verdict != Verdict::Confirmed)
+    );
+    assert_eq!(diagnosis.causes.len(), 2);
+    assert!(!diagnosis.unchecked.is_empty());
+}
+
+#[test]
+fn who_sent_the_icmp_decides_who_rejected() {
+    let said = |from: &str, kind, code| {
+        let own = Address {
+            ip: "10.0.0.5".parse().unwrap(),
+            prefix: 24,
+            interface: 2,
+            tentative: false,
+        };
+        Answers {
+            addresses: Some(vec![own]),
+            dialled: Some(Dialled {
+                end: DialEnd::Failed(113),
+                icmp: Some(Icmp {
+                    kind,
+                    code,
+                    from: from.parse().unwrap(),
+                }),
+                took: Duration::from_millis(2),
+            }),
+            ..Answers::default()
+        }
+    };
+    for (from, kind, code, exact) in [
+        ("10.0.0.1", 3, 13, "connect.rejected.firewall"),
+        ("192.0.2.1", 3, 3, "connect.rejected.firewall"),
+        ("10.0.0.5", 3, 10, "connect.denied.local-firewall"),
+        ("10.0.0.1", 3, 1, "connect.unreachable.neighbour"),
+        ("10.0.0.1", 3, 0, "connect.unreachable.no-route"),
+    ] {
+        let failure = unconnected(Code::CONNECT_NEIGHBOUR, "192.0.2.1:80");
+        let diagnosis = diagnose(&failure, &said(from, kind, code));
+        assert_eq!(diagnosis.code.name(), exact, "{from} {kind}/{code}");
+        assert_eq!(diagnosis.causes[0].verdict, Verdict::Confirmed);
+    }
+}
+
+#[test]
+fn a_dead_next_hop_and_a_live_silent_host_are_told_apart() {
+    let mut answers = Answers {
+        route: Some(Route::Way {
+            local: false,
+            interface: 2,
+            via: None,
+            from: None,
+        }),
+        neighbour: Some(("192.0.2.1".parse().unwrap(), Some(Neighbour::Failed))),
+        ..Answers::default()
+    };
+    let failure = unconnected(Code::CONNECT_TIMEOUT, "192.0.2.1:80");
+    assert_eq!(
+        diagnose(&failure, &answers).code.name(),
+        "connect.unreachable.neighbour"
+    );
+    answers.neighbour = Some(("192.0.2.1".parse().unwrap(), Some(Neighbour::Reachable)));
+    answers.dialled = Some(Dialled {
+        end: DialEnd::Silent,
+        icmp: None,
+        took: Duration::from_secs(1),
+    });
+    let diagnosis = diagnose(&failure, &answers);
+    assert_eq!(diagnosis.code.name(), "connect.timeout.dropped");
+    assert!(
+        diagnosis
+            .causes
+            .iter()
+            .any(|cause| cause.verdict == Verdict::Refuted)
+    );
+}
+
+#[test]
+fn every_code_of_a_rule_stands_in_the_catalogue() {
+    use netloom_base::failure::CODES;
+    for code in [
+        Code::BIND_TIME_WAIT,
+        Code::CONNECT_OTHER_FAMILY,
+        Code::CONNECT_REJECTED,
+    ] {
+        assert!(CODES.iter().any(|card| card.code == code.name()));
+    }
+}

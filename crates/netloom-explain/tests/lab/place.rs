@@ -1,0 +1,369 @@
+//! Where a situation takes place, and how it is asked about.
+
+use std::future::Future;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use netloom_base::diagnosis::{Fix, Verdict};
+use netloom_base::failure::Fact;
+use netloom_base::{Code, Diagnosis, Endpoint, Failure, Role, Side, Stage};
+use netloom_explain::{Asking, diagnose_with};
+use netloom_transport::net::SystemResolver;
+use netloom_transport::probe::{Entry, Probe};
+use netloom_transport::tcp::Tcp;
+use netloom_transport::unix::Unix;
+use netloom_transport::{Assembly, Bound, Conn, Cx};
+
+/// How long anything here may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Runs a situation with a world of its own.
+pub(crate) fn run<F: Future<Output = ()>>(body: impl FnOnce(Lab) -> F) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let net = Assembly::new(
+            vec![Arc::new(Tcp), Arc::new(Unix)],
+            vec![],
+            Arc::new(SystemResolver),
+        );
+        body(Lab {
+            cx: Cx::os(Arc::new(net)),
+            probe: Probe::new(),
+        })
+        .await;
+    });
+}
+
+/// The same in a network namespace of its own; `test` is the test's full name.
+pub(crate) fn in_namespace<F: Future<Output = ()>>(test: &str, body: impl FnOnce(Lab) -> F) {
+    let root = is_root();
+    let flags: &[&str] = if root { &["-n"] } else { &["-Urn"] };
+    again("namespace", test, "unshare", flags, || {
+        sh("ip link set lo up");
+        run(body);
+    });
+}
+
+/// The same as an ordinary user.
+pub(crate) fn as_nobody<F: Future<Output = ()>>(test: &str, body: impl FnOnce(Lab) -> F) {
+    if !is_root() {
+        return run(body);
+    }
+    let flags = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+    again("nobody", test, "setpriv", &flags, || run(body));
+}
+
+/// The same with few descriptors.
+pub(crate) fn with_descriptors<F: Future<Output = ()>>(
+    test: &str,
+    limit: &str,
+    body: impl FnOnce(Lab) -> F,
+) {
+    again(
+        "descriptors",
+        test,
+        "prlimit",
+        &[&format!("--nofile={limit}:{limit}")],
+        || run(body),
+    );
+}
+
+/// Runs this test again below another program, or its body when that was done.
+fn again(what: &str, test: &str, program: &str, flags: &[&str], body: impl FnOnce()) {
+    const INSIDE: &str = "NETLOOM_LAB_INSIDE";
+    if std::env::var(INSIDE).is_ok_and(|inside| inside == what) {
+        return body();
+    }
+    let can = Command::new(program)
+        .args(flags)
+        .arg("true")
+        .stderr(Stdio::null())
+        .status();
+    if !can.is_ok_and(|status| status.success()) {
+        skip(&format!(
+            "{program} {} is not allowed here",
+            flags.join(" ")
+        ));
+        return;
+    }
+    let own = std::env::current_exe().unwrap();
+    let ended = Command::new(program)
+        .args(flags)
+        .arg(own)
+        .args(["--exact", test, "--nocapture"])
+        .env(INSIDE, what)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ended.stdout);
+    let cried = String::from_utf8_lossy(&ended.stderr);
+    assert!(
+        ended.status.success() && said.contains("1 passed"),
+        "{said}\n{cried}"
+    );
+    print!("{cried}");
+}
+
+/// Says that a situation was left out.
+pub(crate) fn skip(why: &str) {
+    assert!(std::env::var("CI").is_err(), "{why}");
+    eprintln!("skipped: {why}");
+}
+
+fn is_root() -> bool {
+    Probe::new().user() == Some(0)
+}
+
+/// Whether a program is installed; without it the situation is skipped.
+pub(crate) fn has(program: &str) -> bool {
+    let found = Command::new("sh")
+        .args(["-c", &format!("command -v {program}")])
+        .output();
+    let found = found.is_ok_and(|found| found.status.success());
+    if !found {
+        skip(&format!("{program} is not installed"));
+    }
+    found
+}
+
+/// Runs a shell line that must succeed.
+pub(crate) fn sh(line: &str) {
+    let ended = Command::new("sh").args(["-ec", line]).output().unwrap();
+    assert!(
+        ended.status.success(),
+        "{line}: {}",
+        String::from_utf8_lossy(&ended.stderr)
+    );
+}
+
+/// Waits until `seen` gives something, asking the kernel again and again.
+pub(crate) async fn until<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut seen: impl FnMut() -> F,
+) -> T {
+    let over = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = seen().await {
+            return found;
+        }
+        assert!(Instant::now() < over, "{what} did not happen");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Somebody else's program, ended with the situation.
+pub(crate) struct Program(Child);
+
+impl Program {
+    pub(crate) fn start(line: &[&str]) -> Self {
+        let child = Command::new(line[0])
+            .args(&line[1..])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        Program(child.unwrap_or_else(|error| panic!("{}: {error}", line[0])))
+    }
+
+    /// A python program; waits for its first line, and reads it as a number.
+    pub(crate) fn python(text: &str) -> (Self, u16) {
+        let mut program = Program::start(&["python3", "-u", "-c", text]);
+        let mut line = String::new();
+        let stdout = program.0.stdout.as_mut().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        let port = line
+            .trim()
+            .parse()
+            .unwrap_or_else(|_| panic!("python said {line:?}"));
+        (program, port)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Waits until it ended.
+    pub(crate) fn ended(&mut self) {
+        self.0.wait().unwrap();
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Another host, at the other end of a virtual cable: `v-NAME` here, `eth0` there.
+pub(crate) struct Host {
+    program: Program,
+}
+
+impl Host {
+    /// Puts one beside us; `near` and `far` are the two addresses, with their prefix.
+    pub(crate) async fn beside(name: &str, near: &str, far: &str) -> Self {
+        let program = Program::start(&["unshare", "-n", "sleep", "600"]);
+        let own = std::fs::read_link("/proc/self/ns/net").unwrap();
+        let link = format!("/proc/{}/ns/net", program.pid());
+        until("the other namespace", || {
+            let other = std::fs::read_link(&link).ok().filter(|other| *other != own);
+            async move { other }
+        })
+        .await;
+        let host = Host { program };
+        sh(&format!(
+            "ip link add v-{name} type veth peer name eth0 netns {}",
+            host.program.pid()
+        ));
+        sh(&format!(
+            "ip addr add {near} dev v-{name}; ip link set v-{name} up"
+        ));
+        host.sh(&format!(
+            "ip link set lo up; ip addr add {far} dev eth0; ip link set eth0 up"
+        ));
+        host
+    }
+
+    pub(crate) fn sh(&self, line: &str) {
+        sh(&format!(
+            "nsenter -t {} -n sh -ec '{line}'",
+            self.program.pid()
+        ));
+    }
+
+    /// A process there.
+    pub(crate) fn pid(&self) -> u32 {
+        self.program.pid()
+    }
+}
+
+/// What a situation has: a network, and a probe to ask about it.
+pub(crate) struct Lab {
+    pub(crate) cx: Cx,
+    pub(crate) probe: Probe,
+}
+
+impl Lab {
+    pub(crate) async fn dial(&self, url: &str) -> Result<Conn, Failure> {
+        let endpoint: Endpoint = url.parse().unwrap();
+        let stack = self.cx.net().stack(&endpoint, Role::Dial)?;
+        self.cx.net().dial(&stack, &self.cx).await?.stream()
+    }
+
+    /// A dial that gives up sooner than a person would.
+    pub(crate) async fn dial_for(
+        &self,
+        url: &str,
+        addr: SocketAddr,
+        d: Duration,
+    ) -> Result<Conn, Failure> {
+        let late = || {
+            Failure::new(Stage::Connect, Side::Path, Code::CONNECT_TIMEOUT)
+                .fact(Fact::Waited(d))
+                .fact(Fact::Tried(addr))
+                .at(url)
+        };
+        self.cx
+            .timeout(d, self.dial(url))
+            .await
+            .unwrap_or_else(|| Err(late()))
+    }
+
+    pub(crate) async fn bind(&self, url: &str) -> Result<Vec<Arc<dyn Bound>>, Failure> {
+        let endpoint: Endpoint = url.parse().unwrap();
+        let stack = self.cx.net().stack(&endpoint, Role::Bind)?;
+        self.cx.net().bind(&stack, &self.cx).await
+    }
+
+    /// What is said of a failure; it must keep the promises every diagnosis makes.
+    pub(crate) async fn explain(&self, failure: &Failure) -> Diagnosis {
+        let began = Instant::now();
+        let diagnosis = diagnose_with(failure, &self.probe, Asking::default(), &self.cx).await;
+        let took = began.elapsed();
+        eprintln!("{diagnosis}\n  ({:.1} ms)", took.as_secs_f64() * 1e3);
+        assert!(took < Duration::from_millis(3500), "{took:?}");
+        assert!(!diagnosis.causes.is_empty(), "{diagnosis}");
+        assert!(!diagnosis.fixes.is_empty(), "{diagnosis}");
+        let confirmed =
+            |cause: &netloom_base::diagnosis::Cause| cause.verdict == Verdict::Confirmed;
+        if let Some(last) = diagnosis.causes.iter().rposition(confirmed) {
+            assert_eq!(
+                last, 0,
+                "one cause is confirmed, and it comes first: {diagnosis}"
+            );
+        }
+        diagnosis
+    }
+
+    /// Waits until somebody listens on a port.
+    pub(crate) async fn listening(&self, port: u16) -> Entry {
+        until("listening", || async {
+            let all = self.probe.listeners(&self.cx).await?;
+            all.into_iter().find(|entry| entry.local.port() == port)
+        })
+        .await
+    }
+
+    /// Does what a fix says. Netloom's own verbs are done with the library.
+    pub(crate) async fn follow(&self, fix: &Fix) {
+        let command = fix.command.as_deref().unwrap();
+        let words: Vec<&str> = command.split_ascii_whitespace().collect();
+        let url = |word: &&str| word.trim_matches('\'').to_owned();
+        match words[..] {
+            ["netloom", "listen", ref rest @ ..] => {
+                self.bind(&url(&rest[0]))
+                    .await
+                    .unwrap_or_else(|f| panic!("{command}: {f}"));
+            }
+            ["netloom", "connect", ref rest @ ..] => {
+                self.dial(&url(&rest[0]))
+                    .await
+                    .unwrap_or_else(|f| panic!("{command}: {f}"));
+            }
+            _ => sh(command),
+        }
+    }
+}
+
+/// The evidence that has all of these words.
+pub(crate) fn knows(diagnosis: &Diagnosis, words: &[&str]) {
+    let found = diagnosis
+        .evidence
+        .iter()
+        .any(|evidence| words.iter().all(|word| evidence.fact.contains(word)));
+    assert!(found, "no evidence has {words:?} in:\n{diagnosis}");
+}
+
+/// The fix whose command begins so.
+pub(crate) fn fix<'a>(diagnosis: &'a Diagnosis, begin: &str) -> &'a Fix {
+    let begins = |fix: &&Fix| {
+        fix.command
+            .as_ref()
+            .is_some_and(|command| command.starts_with(begin))
+    };
+    let found = diagnosis.fixes.iter().find(begins);
+    found.unwrap_or_else(|| panic!("no fix begins with `{begin}` in:\n{diagnosis}"))
+}
+
+pub(crate) fn is_confirmed(diagnosis: &Diagnosis) -> bool {
+    diagnosis.causes[0].verdict == Verdict::Confirmed
+}
+
+/// What failed, of a result that should have.
+pub(crate) fn failed<T>(result: Result<T, Failure>) -> Failure {
+    match result {
+        Ok(_) => panic!("this should have failed"),
+        Err(failure) => failure,
+    }
+}

@@ -1,0 +1,250 @@
+//! The name servers, each asked through a hickory resolver of its own, so that
+//! it is known which of them answered what.
+
+use std::borrow::Cow;
+use std::future::poll_fn;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use hickory_resolver::config::{
+    ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
+};
+use hickory_resolver::lookup::Lookup;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::RecordType;
+use hickory_resolver::{Resolver, TokioResolver};
+use netloom_base::failure::Errno;
+
+use super::Pace;
+use super::config::Config;
+use crate::cx::Cx;
+use crate::race::{Run, stagger};
+
+/// How many answers of one server are kept for as long as they may be.
+const CACHE: u64 = 256;
+
+/// An address family, as DNS asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    /// The record's name.
+    pub(super) fn record(self) -> &'static str {
+        match self {
+            Family::V4 => "A",
+            Family::V6 => "AAAA",
+        }
+    }
+}
+
+/// What one server said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Answer {
+    Addresses(Vec<IpAddr>),
+    /// The name exists without such a record.
+    NoData,
+    /// NXDOMAIN.
+    NoName,
+    /// An error, by its name.
+    Error(Cow<'static, str>),
+    Silence,
+}
+
+impl Answer {
+    /// Whether another server would have to say the same.
+    fn is_final(&self) -> bool {
+        matches!(self, Answer::Addresses(_) | Answer::NoData | Answer::NoName)
+    }
+}
+
+/// An answer, and whether it was remembered from an earlier lookup.
+pub(super) struct Heard {
+    pub(super) answer: Answer,
+    pub(super) remembered: bool,
+}
+
+/// What all servers said of one record.
+pub(super) struct Asked {
+    pub(super) family: Family,
+    pub(super) runs: Vec<Run<SocketAddr, Heard>>,
+    pub(super) took: Duration,
+}
+
+impl Asked {
+    /// The answer that counts: a final one, or the first error, or silence.
+    pub(super) fn answer(&self) -> &Answer {
+        let answers = || self.runs.iter().filter_map(|run| run.result.as_ref());
+        answers()
+            .find(|heard| heard.answer.is_final())
+            .or_else(|| answers().find(|heard| heard.answer != Answer::Silence))
+            .map_or(&Answer::Silence, |heard| &heard.answer)
+    }
+
+    pub(super) fn found(&self) -> bool {
+        matches!(self.answer(), Answer::Addresses(_))
+    }
+}
+
+/// The servers of a configuration.
+pub(super) struct Servers {
+    config: Config,
+    pace: Pace,
+    resolvers: Vec<(SocketAddr, TokioResolver)>,
+}
+
+impl Servers {
+    pub(super) fn new(config: Config, pace: Pace) -> Result<Self, String> {
+        let mut resolvers = Vec::new();
+        for server in config.asked() {
+            let resolver = only(server, pace).map_err(|error| error.to_string())?;
+            resolvers.push((server, resolver));
+        }
+        if resolvers.is_empty() {
+            return Err("no name server is configured".to_owned());
+        }
+        Ok(Servers {
+            config,
+            pace,
+            resolvers,
+        })
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Asks for one record of a full name.
+    pub(super) async fn ask(&self, full: &str, family: Family, within: Duration, cx: &Cx) -> Asked {
+        let began = cx.now();
+        let ask = |&place: &usize| async move {
+            let left = within.saturating_sub(cx.now() - began);
+            let (_, resolver) = &self.resolvers[place];
+            let heard = cx.timeout(left, lookup(resolver, full, family)).await;
+            heard.unwrap_or(Heard {
+                answer: Answer::Silence,
+                remembered: false,
+            })
+        };
+        let field = 0..self.resolvers.len();
+        let runs = stagger(cx, field, self.pace.delay, ask, |heard| {
+            heard.answer.is_final()
+        })
+        .await;
+        let by_server = |run: Run<usize, Heard>| Run {
+            who: self.resolvers[run.who].0,
+            began: run.began,
+            took: run.took,
+            result: run.result,
+        };
+        Asked {
+            family,
+            runs: runs.into_iter().map(by_server).collect(),
+            took: cx.now() - began,
+        }
+    }
+}
+
+/// A resolver that knows one server. The rest is ours: the hosts file, the
+/// search domains, and how long to wait.
+fn only(server: SocketAddr, pace: Pace) -> Result<TokioResolver, NetError> {
+    let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
+    for connection in &mut connections {
+        connection.port = server.port();
+    }
+    let server = NameServerConfig::new(server.ip(), true, connections);
+    let mut options = ResolverOpts::default();
+    options.timeout = pace.limit;
+    options.attempts = 0; // UDP questions are repeated below; an error is not asked for twice
+    options.cache_size = CACHE;
+    options.use_hosts_file = ResolveHosts::Never;
+    options.num_concurrent_reqs = 1;
+    // With them kept, an alias over two answers is followed once too often (0.26.3).
+    options.preserve_intermediates = false;
+    Resolver::builder_with_config(
+        ResolverConfig::from_name_servers(vec![server]),
+        TokioRuntimeProvider::default(),
+    )
+    .with_options(options)
+    .build()
+}
+
+async fn lookup(resolver: &TokioResolver, full: &str, family: Family) -> Heard {
+    let record = match family {
+        Family::V4 => RecordType::A,
+        Family::V6 => RecordType::AAAA,
+    };
+    let mut work = pin!(resolver.lookup(full, record));
+    // What is ready before a packet could come was in the cache.
+    let at_once = poll_fn(|task| {
+        Poll::Ready(match work.as_mut().poll(task) {
+            Poll::Ready(result) => Some(result),
+            Poll::Pending => None,
+        })
+    })
+    .await;
+    let (result, at_once) = match at_once {
+        Some(result) => (result, true),
+        None => (work.await, false),
+    };
+    let answer = read(result);
+    Heard {
+        remembered: at_once && answer.is_final(),
+        answer,
+    }
+}
+
+fn read(result: Result<Lookup, NetError>) -> Answer {
+    let error = match result {
+        Ok(lookup) => {
+            let addresses: Vec<IpAddr> = lookup
+                .answers()
+                .iter()
+                .filter_map(|record| record.data.ip_addr())
+                .collect();
+            return if addresses.is_empty() {
+                Answer::NoData
+            } else {
+                Answer::Addresses(addresses)
+            };
+        }
+        Err(error) => error,
+    };
+    match error {
+        NetError::Timeout => Answer::Silence,
+        NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
+            ResponseCode::NXDomain => Answer::NoName,
+            ResponseCode::NoError => Answer::NoData,
+            code => Answer::Error(rcode(code)),
+        },
+        NetError::Dns(DnsError::ResponseCode(code)) => Answer::Error(rcode(code)),
+        NetError::Io(error) if error.kind() == ErrorKind::TimedOut => Answer::Silence,
+        NetError::Io(error) => Answer::Error(match error.raw_os_error() {
+            Some(errno) => Errno(errno).to_string().into(),
+            None => error.to_string().into(),
+        }),
+        other => Answer::Error(other.to_string().into()),
+    }
+}
+
+/// A response code by its name in the registry (RFC 6895 §2.3).
+fn rcode(code: ResponseCode) -> Cow<'static, str> {
+    match code {
+        ResponseCode::FormErr => "FORMERR".into(),
+        ResponseCode::ServFail => "SERVFAIL".into(),
+        ResponseCode::NXDomain => "NXDOMAIN".into(),
+        ResponseCode::NotImp => "NOTIMP".into(),
+        ResponseCode::Refused => "REFUSED".into(),
+        ResponseCode::NotAuth => "NOTAUTH".into(),
+        ResponseCode::NotZone => "NOTZONE".into(),
+        ResponseCode::BADVERS => "BADVERS".into(),
+        other => format!("RCODE {}", u16::from(other)).into(),
+    }
+}

@@ -1,0 +1,109 @@
+//! What lies under a TLS session: the bytes, the first of which are kept.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use rustls::pki_types::CertificateDer;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::conn::{ConnFacts, Io};
+
+/// What is known of a handshake while it goes on: evidence, should it fail.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// The first bytes the peer sent.
+    pub(super) first: Vec<u8>,
+    /// The certificates the peer presented.
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    /// An authority with the name of the chain's last issuer is trusted, and its
+    /// key did not sign this chain.
+    pub(super) other_key: bool,
+    /// The authorities whose certificates the server asked the client for.
+    pub(super) asked: Option<Vec<String>>,
+}
+
+/// Shared by what reads the bytes and what judges the certificates.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Witness(Arc<Mutex<Seen>>);
+
+impl Witness {
+    pub(super) fn look(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many of the first bytes are kept.
+const FIRST: usize = 256;
+
+/// Passes bytes on and shows the first ones to a witness.
+pub(super) struct Sniff {
+    pub(super) below: Box<dyn Io>,
+    witness: Option<Witness>,
+}
+
+impl Sniff {
+    pub(super) fn new(below: Box<dyn Io>, witness: Witness) -> Self {
+        Sniff {
+            below,
+            witness: Some(witness),
+        }
+    }
+
+    /// The handshake is over: nothing need be kept.
+    pub(super) fn settle(&mut self) {
+        self.witness = None;
+    }
+
+    pub(super) fn facts(&self) -> ConnFacts {
+        self.below.facts()
+    }
+}
+
+impl AsyncRead for Sniff {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.below).poll_read(cx, buf);
+        if let Some(witness) = &self.witness {
+            let first = &mut witness.look().first;
+            let new = &buf.filled()[before..];
+            first.extend_from_slice(&new[..new.len().min(FIRST.saturating_sub(first.len()))]);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Sniff {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.below).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.below).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.below.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.below).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.below).poll_shutdown(cx)
+    }
+}
