@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use netloom_base::endpoint::Host;
 use netloom_base::{Code, Complaint, Failure, Limits, Side, Stage};
-use netloom_host::{Plan, Prepared, Running, check, notify::notify, os_net, start};
+use netloom_host::{Plan, Running, check, notify::notify, os_net, start};
 use netloom_transport::cores::{Cores, Threads};
 use netloom_transport::cx::{Events, OsClock, Stamped};
 use netloom_transport::{Cx, Shutdown};
@@ -86,11 +85,11 @@ pub(crate) fn serve(plan: &Plan, matches: &ArgMatches, face: &Face) -> Result<()
             Events::queue(QUEUE, face.wants_connections(), Arc::new(OsClock::new()));
         let cx = Cx::os(net).child(events, Limits::default());
         let all_shown = show(told, face.clone(), cx.shutdown().clone());
-        let warnings = warnings(&prepared);
         let result = match start(prepared, &cx, Some(cores.clone())).await {
             Ok(running) => {
-                for (service, text) in warnings {
-                    cx.remark(&service, text);
+                for (service, endpoint) in running.open_to_network() {
+                    let without = "is open to the network, without encryption or authentication";
+                    cx.remark(service, format!("{endpoint} {without}"));
                 }
                 notify("READY=1");
                 run(running, &cx, timeout, signals).await;
@@ -151,32 +150,6 @@ async fn run(running: Running, cx: &Cx, timeout: Option<Duration>, mut signals: 
     }
 }
 
-/// What should be said once about where a service can be reached from.
-fn warnings(prepared: &[Prepared]) -> Vec<(Arc<str>, String)> {
-    let wide = prepared.iter().flat_map(|service| {
-        let open = service
-            .on
-            .iter()
-            .filter(|(stack, _)| !stack.encrypts() && is_wide(stack.endpoint.host()));
-        open.map(|(stack, _)| {
-            let text = format!(
-                "{} is open to the network without encryption or authentication",
-                stack.endpoint
-            );
-            (service.name.clone(), text)
-        })
-    });
-    wide.collect()
-}
-
-fn is_wide(host: &Host) -> bool {
-    match host {
-        Host::Any => true,
-        Host::Name(_) | Host::Loopback => false,
-        written => !written.is_loopback(),
-    }
-}
-
 /// A complaint about an endpoint is an endpoint's, whatever file it stands in.
 fn of_kind(code: Code, complaints: &[Complaint]) -> Code {
     let endpoint =
@@ -190,8 +163,10 @@ fn of_kind(code: Code, complaints: &[Complaint]) -> Code {
 
 /// A failure to read or write a file that a verb was told of.
 pub(crate) fn file_failure(path: &str, error: std::io::Error) -> Stop {
+    let told = error.to_string().to_lowercase();
+    let reason = told.split(" (os error").next().unwrap_or_default();
     Failure::new(Stage::Parse, Side::Us, Code::PARSE_CONFIG)
-        .message(format!("{path} cannot be read"))
+        .message(format!("{path} cannot be read: {reason}"))
         .source(error)
         .into()
 }

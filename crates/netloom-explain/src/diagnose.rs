@@ -1,7 +1,7 @@
 //! From a failure to a diagnosis.
 
 use netloom_base::diagnosis::Evidence;
-use netloom_base::failure::Fact;
+use netloom_base::failure::{Fact, Step};
 use netloom_base::{Code, Complaint, Diagnosis, Failure, Stage};
 
 /// Puts a failure into words. Nothing is asked of the host or the network:
@@ -20,18 +20,16 @@ pub fn diagnose(failure: &Failure) -> Diagnosis {
             Fact::Complaint(complaint) => drawing = Some(drawn(complaint)),
             other => evidence.push(Evidence {
                 fact: other.to_string(),
-                source: other.source().to_owned(),
+                source: source(other, failure.stage()).to_owned(),
             }),
         }
     }
-    for step in failure.trail() {
-        if let Some(code) = step.failed {
-            let took = step.took.as_secs_f64() * 1e3;
-            evidence.push(Evidence {
-                fact: format!("{}: {} after {took:.1} ms", step.to, code.sentence()),
-                source: step.stage.name().to_owned(),
-            });
-        }
+    let failed = failure.trail().iter().filter(|step| step.failed.is_some());
+    for step in failed.filter(|step| !says_the_summary(step, failure)) {
+        evidence.push(Evidence {
+            fact: step.to_string(),
+            source: step.stage.name().to_owned(),
+        });
     }
     Diagnosis {
         code: failure.code(),
@@ -45,6 +43,20 @@ pub fn diagnose(failure: &Failure) -> Diagnosis {
         causes: Vec::new(),
         fixes: Vec::new(),
         unchecked: Vec::new(),
+    }
+}
+
+/// Whether the step is the failure itself, at the very endpoint it names.
+fn says_the_summary(step: &Step, failure: &Failure) -> bool {
+    let endpoint = failure.endpoint().unwrap_or_default();
+    step.failed == Some(failure.code()) && endpoint.ends_with(&step.to)
+}
+
+/// Where a fact is known from; what was tried, was tried in that stage.
+fn source(fact: &Fact, stage: Stage) -> &str {
+    match fact {
+        Fact::Tried(_) => stage.name(),
+        other => other.source(),
     }
 }
 
@@ -100,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_stage_line_tells_what_went_well_before() {
-        let step = |stage, failed| netloom_base::failure::Step {
+        let step = |stage, failed| Step {
             stage,
             to: "127.0.0.1:1".to_owned(),
             failed,

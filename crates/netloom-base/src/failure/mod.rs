@@ -14,7 +14,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-pub use code::{CODES, Code};
+pub use code::{CODES, Code, catalogue};
 pub use errno::{Errno, classify};
 pub use fact::Fact;
 pub use stage::{Side, Stage, Step};

@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use netloom_base::Code;
-use netloom_host::{Plan, check, load, os_net};
+use netloom_host::{Plan, load_and_check, os_net};
 
 use super::{Verb, examples};
 use crate::contract::{Stop, with_timeout};
@@ -60,8 +60,6 @@ impl Verb for Up {
             .map_or("netloom.toml", String::as_str);
         let plan = read(file)?;
         if matches.get_flag("check") {
-            check(&plan, &*os_net())
-                .map_err(|complaints| Stop::mistakes(Code::PARSE_CONFIG, &complaints))?;
             face.done(&format!(
                 "{file}: {} services, nothing wrong",
                 plan.services.len()
@@ -74,5 +72,7 @@ impl Verb for Up {
 
 fn read(file: &str) -> Result<Plan, Stop> {
     let text = std::fs::read_to_string(file).map_err(|error| file_failure(file, error))?;
-    load(file, &text).map_err(|complaints| Stop::mistakes(Code::PARSE_CONFIG, &complaints))
+    let (plan, _) = load_and_check(file, &text, &*os_net())
+        .map_err(|complaints| Stop::mistakes(Code::PARSE_CONFIG, &complaints))?;
+    Ok(plan)
 }
