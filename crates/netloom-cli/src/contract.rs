@@ -63,7 +63,12 @@ pub fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let face = Face::new(matches);
-    end(&face, verb.run(matches, &face))
+    let result = verb.run(matches, &face);
+    let result = result.and_then(|()| {
+        face.unwritten()
+            .map_or(Ok(()), |failure| Err(failure.into()))
+    });
+    end(&face, result)
 }
 
 fn end(face: &Face, result: Result<(), Stop>) -> ExitCode {

@@ -25,7 +25,12 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Adds the flags of every verb that serves.
 pub(crate) fn with_serving_flags(command: Command) -> Command {
-    let command = with_timeout(command, "serve for so long, then drain")
+    with_keys(with_running_flags(command), Limits::KEYS, "Limits")
+}
+
+/// Adds the flags of every verb that runs a plan, whoever wrote it.
+pub(crate) fn with_running_flags(command: Command) -> Command {
+    with_timeout(command, "serve for so long, then drain")
         .arg(
             Arg::new("threads")
                 .long("threads")
@@ -38,8 +43,7 @@ pub(crate) fn with_serving_flags(command: Command) -> Command {
                 .long("print-config")
                 .action(ArgAction::SetTrue)
                 .help("print the file that does the same as these flags, and end"),
-        );
-    with_keys(command, Limits::KEYS, "Limits")
+        )
 }
 
 /// The limits that were given as flags.
@@ -54,24 +58,13 @@ pub(crate) fn threads(matches: &ArgMatches) -> Option<usize> {
 
 /// Checks the plan and runs it until it is stopped.
 pub(crate) fn serve(plan: &Plan, matches: &ArgMatches, face: &Face) -> Result<(), Stop> {
-    if matches
-        .try_get_one::<bool>("print-config")
-        .ok()
-        .flatten()
-        .is_some_and(|set| *set)
-    {
+    let timeout = timeout(matches)?;
+    let net = os_net();
+    let prepared = check(plan, &*net).map_err(|complaints| mistakes(plan, &complaints))?;
+    if matches.get_flag("print-config") {
         face.page(plan.to_string().trim_end());
         return Ok(());
     }
-    let timeout = timeout(matches)?;
-    let net = os_net();
-    let code = if plan.source.is_some() {
-        Code::PARSE_CONFIG
-    } else {
-        Code::PARSE_SETTING
-    };
-    let prepared = check(plan, &*net)
-        .map_err(|complaints| Stop::mistakes(of_kind(code, &complaints), &complaints))?;
 
     let runtime = runtime()?;
     let threads = plan
@@ -150,15 +143,17 @@ async fn run(running: Running, cx: &Cx, timeout: Option<Duration>, mut signals: 
     }
 }
 
-/// A complaint about an endpoint is an endpoint's, whatever file it stands in.
-fn of_kind(code: Code, complaints: &[Complaint]) -> Code {
-    let endpoint =
-        |c: &Complaint| c.place.is_none() && !c.text.starts_with("--") && c.text.contains(':');
-    if code == Code::PARSE_SETTING && complaints.iter().all(endpoint) {
-        Code::PARSE_ENDPOINT
-    } else {
-        code
-    }
+/// Mistakes of a file are its own; those of a command line are of an endpoint
+/// or of a flag.
+fn mistakes(plan: &Plan, complaints: &[Complaint]) -> Stop {
+    let code = |complaint: &Complaint| match &plan.source {
+        Some(_) => Code::PARSE_CONFIG,
+        None if complaint.text.starts_with("--") => Code::PARSE_SETTING,
+        None => Code::PARSE_ENDPOINT,
+    };
+    let each =
+        |complaint| netloom_explain::mistakes(code(complaint), std::slice::from_ref(complaint));
+    Stop::Diagnosed(complaints.iter().flat_map(each).collect())
 }
 
 /// A failure to read or write a file that a verb was told of.

@@ -9,14 +9,15 @@ use netloom_base::{Code, Complaint, Diagnosis, Failure, Stage};
 pub fn diagnose(failure: &Failure) -> Diagnosis {
     let mut drawing = None;
     let mut evidence = Vec::new();
+    // A step that is the failure itself is not told twice.
+    let failed = failure.trail().iter().filter(|step| step.failed.is_some());
+    let steps: Vec<&Step> = failed
+        .filter(|step| !says_the_summary(step, failure))
+        .collect();
     for fact in failure.facts() {
         match fact {
             Fact::Errno(_) => {} // told beside the stage
-            Fact::Tried(addr)
-                if failure
-                    .trail()
-                    .iter()
-                    .any(|step| step.to == addr.to_string()) => {} // told below
+            Fact::Tried(addr) if steps.iter().any(|step| step.to == addr.to_string()) => {}
             Fact::Complaint(complaint) => drawing = Some(drawn(complaint)),
             other => evidence.push(Evidence {
                 fact: other.to_string(),
@@ -24,13 +25,10 @@ pub fn diagnose(failure: &Failure) -> Diagnosis {
             }),
         }
     }
-    let failed = failure.trail().iter().filter(|step| step.failed.is_some());
-    for step in failed.filter(|step| !says_the_summary(step, failure)) {
-        evidence.push(Evidence {
-            fact: step.to_string(),
-            source: step.stage.name().to_owned(),
-        });
-    }
+    evidence.extend(steps.into_iter().map(|step| Evidence {
+        fact: step.to_string(),
+        source: step.stage.name().to_owned(),
+    }));
     Diagnosis {
         code: failure.code(),
         stage: failure.stage(),

@@ -5,8 +5,8 @@ use netloom_base::Code;
 use netloom_host::{Plan, load_and_check, os_net};
 
 use super::{Verb, examples};
-use crate::contract::{Stop, with_timeout};
-use crate::serving::{file_failure, serve};
+use crate::contract::Stop;
+use crate::serving::{file_failure, serve, threads, with_running_flags};
 use crate::view::Face;
 
 pub(super) struct Up;
@@ -47,7 +47,7 @@ impl Verb for Up {
                     "a file to begin with",
                 ),
             ]));
-        with_timeout(command, "serve for so long, then drain")
+        with_running_flags(command)
     }
 
     fn run(&self, matches: &ArgMatches, face: &Face) -> Result<(), Stop> {
@@ -58,12 +58,14 @@ impl Verb for Up {
         let file = matches
             .get_one::<String>("file")
             .map_or("netloom.toml", String::as_str);
-        let plan = read(file)?;
+        let mut plan = read(file)?;
+        plan.threads = threads(matches).or(plan.threads);
         if matches.get_flag("check") {
-            face.done(&format!(
-                "{file}: {} services, nothing wrong",
-                plan.services.len()
-            ));
+            let services = match plan.services.len() {
+                1 => "1 service".to_owned(),
+                n => format!("{n} services"),
+            };
+            face.done(&format!("{file}: {services}, nothing wrong"));
             return Ok(());
         }
         serve(&plan, matches, &face.with_hints())

@@ -1,13 +1,12 @@
 //! What every verb keeps: what goes to which stream, how it ends, and when.
 
-use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use socket2::{Domain, Socket, Type};
 
 use crate::client;
-use crate::program::{Ended, Folder, Program, Server, netloom, run};
+use crate::program::{Ended, Folder, Program, Server, run};
 use crate::told;
 
 /// An address that refuses: bound, so that nobody else takes it, and not listening.
@@ -293,6 +292,50 @@ fn plain_listen_tells_its_story_too() {
     assert_eq!(told::text(&lines[2], "endpoint"), server.endpoints[0]);
 }
 
+/// What stands under `text` or `base64`.
+fn bytes(data: &serde_json::Value) -> Vec<u8> {
+    if let Some(text) = data["text"].as_str() {
+        return text.as_bytes().to_vec();
+    }
+    let digit = |c: u8| match c {
+        b'A'..=b'Z' => u32::from(c - b'A'),
+        b'a'..=b'z' => u32::from(c - b'a') + 26,
+        b'0'..=b'9' => u32::from(c - b'0') + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => 0,
+    };
+    let coded = told::text(data, "base64").as_bytes();
+    let mut plain = Vec::new();
+    for group in coded.chunks(4) {
+        let word = group.iter().fold(0, |word, c| word << 6 | digit(*c));
+        let padding = std::str::from_utf8(group).unwrap().matches('=').count();
+        plain.extend_from_slice(&word.to_be_bytes()[1..4 - padding]);
+    }
+    plain
+}
+
+#[test]
+fn received_bytes_are_whole_in_json_too() {
+    let sent = client::random(1 << 20);
+    let words = "words, \"quotes\", ünïcödé ☃\r\n\tand\\more\n"
+        .repeat(5000)
+        .into_bytes();
+    for sent in [sent, words, b"\0".to_vec(), b"\x7f\x80".to_vec()] {
+        let ended = run(["connect", "exec:cat", "--json"], &sent);
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+        let lines = told::lines(&ended.stdout);
+        let (story, data) = lines.split_last().unwrap();
+        let all: Vec<u8> = data.iter().flat_map(bytes).collect();
+        client::assert_same(&all, &sent);
+        assert_eq!(story["received"], sent.len());
+        assert!(
+            data.iter()
+                .all(|line| line["dir"] == "in" && line["conn"] == 1)
+        );
+    }
+}
+
 #[test]
 fn an_interrupted_client_exits_130_and_ends_its_json() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -311,66 +354,6 @@ fn an_interrupted_client_exits_130_and_ends_its_json() {
             assert_eq!(ended.text(), "");
         }
     }
-}
-
-#[test]
-fn a_closed_stdout_ends_quietly() {
-    let chargen = Server::netloom(&["listen", "tcp://127.0.0.1:0", "--chargen"]);
-    for args in [
-        vec!["connect", chargen.endpoint()],
-        vec!["connect", chargen.endpoint(), "--json"],
-        vec!["connect", "exec:yes"],
-        vec!["completions", "bash"],
-        vec!["man", "listen"],
-        vec!["--help"],
-    ] {
-        // `head` in the middle of a pipeline, as people write it.
-        let pipe = r#""$@" | head -c 1 > /dev/null; exit "${PIPESTATUS[0]}""#;
-        let mut bash = Command::new("bash");
-        bash.args(["-c", pipe, "bash", env!("CARGO_BIN_EXE_netloom")])
-            .args(&args);
-        let mut program = Program::start(&mut bash);
-        let ended = program.end();
-        assert_eq!(
-            (ended.code, ended.stderr.as_str()),
-            (Some(0), ""),
-            "{args:?}"
-        );
-    }
-}
-
-#[test]
-fn a_server_whose_reader_has_left_drains() {
-    let mut command = netloom();
-    command
-        .args(ECHO)
-        .arg("--json")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut stdout = child.stdout.take().unwrap();
-    let mut line = Vec::new();
-    while line.last() != Some(&b'\n') {
-        let mut byte = [0];
-        stdout.read_exact(&mut byte).unwrap();
-        line.extend(byte);
-    }
-    drop(stdout);
-    let value = told::line(std::str::from_utf8(&line).unwrap().trim_end());
-    let addr = crate::program::addr(told::text(&value, "endpoint"));
-    // The event of this connection finds nobody.
-    drop(client::open(addr));
-    let mut stderr = String::new();
-    child
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut stderr)
-        .unwrap();
-    assert_eq!(
-        (child.wait().unwrap().code(), stderr.as_str()),
-        (Some(0), "")
-    );
 }
 
 #[test]

@@ -168,9 +168,9 @@ fn echoed_in_parts(stream: &mut TcpStream, bytes: &[u8]) {
     let mut writing = stream.try_clone().unwrap();
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            bytes
-                .chunks(7001)
-                .for_each(|chunk| writing.write_all(chunk).unwrap())
+            for chunk in bytes.chunks(7001) {
+                writing.write_all(chunk).unwrap();
+            }
         });
         let mut back = vec![0; bytes.len()];
         stream.read_exact(&mut back).unwrap();

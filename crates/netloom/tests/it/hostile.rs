@@ -33,12 +33,10 @@ fn garbage_hurts_no_kind() {
         ("chargen", "bytes = 1000"),
         ("reply", "text = 'x'"),
     ];
-    let mut text = String::new();
-    for (kind, setting) in kinds {
-        text += &format!(
-            "[service.{kind}]\nkind = \"{kind}\"\non = \"tcp://127.0.0.1:0\"\n{setting}\n\n"
-        );
-    }
+    let table = |(kind, setting)| {
+        format!("[service.{kind}]\nkind = \"{kind}\"\non = \"tcp://127.0.0.1:0\"\n{setting}\n\n")
+    };
+    let mut text: String = kinds.map(table).concat();
     text += "[service.lines]\nkind = \"reply\"\non = \"tcp://127.0.0.1:0\"\ntext = 'x'\nper-line = true\n";
     std::fs::write(&file, text).unwrap();
     let server = Server::start(netloom().args(["up", &file, "--json"]), kinds.len() + 1);

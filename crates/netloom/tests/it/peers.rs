@@ -84,12 +84,11 @@ struct Place {
 
 impl Place {
     fn of(url: &str) -> Self {
-        let words = match url.strip_prefix("unix:") {
-            Some(path) => vec![path.to_owned()],
-            None => {
-                let addr = crate::program::addr(url);
-                vec![addr.ip().to_string(), addr.port().to_string()]
-            }
+        let words = if let Some(path) = url.strip_prefix("unix:") {
+            vec![path.to_owned()]
+        } else {
+            let addr = crate::program::addr(url);
+            vec![addr.ip().to_string(), addr.port().to_string()]
         };
         Place {
             url: url.to_owned(),
@@ -259,12 +258,11 @@ fn we_talk_to_ncat() {
             server.stderr.line("Listening on ");
             let sent = random(MIB);
             let mut connect = Program::netloom(["connect", &url]);
-            let (from, to) = match way {
-                "--recv-only" => (&mut connect, &mut server),
-                _ => {
-                    connect.feed(b"");
-                    (&mut server, &mut connect)
-                }
+            let (from, to) = if way == "--recv-only" {
+                (&mut connect, &mut server)
+            } else {
+                connect.feed(b"");
+                (&mut server, &mut connect)
             };
             from.feed(&sent);
             assert_same(&to.stdout.bytes(MIB), &sent);

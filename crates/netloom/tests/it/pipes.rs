@@ -82,6 +82,21 @@ fn the_server_may_end_first_and_still_hears_everything() {
 }
 
 #[test]
+fn whoever_reads_stdout_sees_the_end_though_stdin_stays_open() {
+    let (listener, url) = listener();
+    let mut program = Program::netloom(["connect", &url]);
+    let mut stream = accept(&listener);
+    stream.write_all(b"bye").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(program.stdout.all(), b"bye");
+    program.feed(b"and bye");
+    let mut got = Vec::new();
+    stream.read_to_end(&mut got).unwrap();
+    assert_eq!(got, b"and bye");
+    assert_eq!(program.end().code, Some(0));
+}
+
+#[test]
 fn a_program_may_end_its_output_first_and_still_hears_everything() {
     let folder = Folder::new();
     let file = folder.join("heard");

@@ -69,6 +69,23 @@ fn the_file_that_flags_print_does_the_same() {
 }
 
 #[test]
+fn a_file_printed_by_up_is_the_same_plan() {
+    let folder = Folder::new();
+    let (first, second) = (folder.join("first.toml"), folder.join("second.toml"));
+    std::fs::write(&first, run(["up", "--example"], b"").stdout).unwrap();
+    let printed = run(["up", &first, "--threads", "3", "--print-config"], b"");
+    assert_eq!(
+        (printed.code, printed.stderr.as_str()),
+        (Some(0), ""),
+        "{printed:?}"
+    );
+    assert!(printed.text().starts_with("threads = 3\n"), "{printed:?}");
+    std::fs::write(&second, &printed.stdout).unwrap();
+    let again = run(["up", &second, "--print-config"], b"");
+    assert_eq!(again.text(), printed.text());
+}
+
+#[test]
 fn the_example_is_the_file_in_the_repository() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../netloom.toml");
     let example = run(["up", "--example"], b"");

@@ -185,7 +185,7 @@ fn a_client_in_the_middle_of_a_transfer() {
     let mut program = Program::netloom(["connect", &url]);
     program.feed(&vec![b'x'; 64 << 20]);
     let (mut held, _) = listener.accept().unwrap();
-    held.read_exact(&mut [0; 100_000]).unwrap();
+    held.read_exact(&mut [0; 10_000]).unwrap();
     held.write_all(b"and something back").unwrap();
     program.stdout.bytes(18);
     is_interrupted(program);
