@@ -11,6 +11,7 @@
     reason = "a test runs beside the product: it has no Cx, and a panic is its answer"
 )]
 
+mod activation;
 mod client;
 mod contract;
 mod cores;
@@ -19,7 +20,6 @@ mod examples;
 mod help;
 mod hostile;
 mod limits;
-mod manager;
 mod peers;
 mod pipes;
 mod plan;
