@@ -128,7 +128,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains("127.0.0.1:1: nothing listens on that port after 0.1 ms"),
+            text.contains("127.0.0.1:1: nothing listens on that port after 120 µs"),
             "{text}"
         );
     }
