@@ -10,7 +10,7 @@ settings! {
     pub struct Limits {
         /// connections open at once [default: the smaller of 10000 and 80 % of the descriptors]
         max_conns: Option<usize>,
-        /// connections open at once from one address; loopback is not counted [default: 1024]
+        /// connections open at once from one address; loopback is not counted
         max_conns_per_source: usize = 1024,
         /// close a connection on which nothing moved for so long; 0s is never [default: the service's own]
         idle: Option<Duration>,

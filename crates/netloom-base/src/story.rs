@@ -31,15 +31,14 @@ pub struct Story {
 impl fmt::Display for Story {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.endpoint)?;
+        if self.stack != self.endpoint {
+            write!(f, "\n  stack     {}", self.stack)?;
+        }
         if let (Some(local), Some(peer)) = (&self.local, &self.peer) {
             write!(f, "\n  between   {local} and {peer}")?;
         }
         for step in &self.steps {
-            write!(f, "\n  {:<9} {}", step.stage.name(), step.to)?;
-            match step.failed {
-                Some(code) => write!(f, " failed: {code} after {}", Spoken(step.took))?,
-                None => write!(f, " in {}", Spoken(step.took))?,
-            }
+            write!(f, "\n  {:<9} {step}", step.stage.name())?;
         }
         write!(
             f,

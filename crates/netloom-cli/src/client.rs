@@ -20,8 +20,13 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|error| Failure::from_io(Stage::Create, error).message("no runtime could be made"))
 }
 
-/// Runs one client conversation on the main thread.
-pub(crate) fn converse<F>(timeout: Option<Duration>, work: impl FnOnce(Cx) -> F) -> Result<(), Stop>
+/// Runs one client conversation on the main thread. `overdue` says what did
+/// not happen when the timeout passes.
+pub(crate) fn converse<F>(
+    timeout: Option<Duration>,
+    overdue: &str,
+    work: impl FnOnce(Cx) -> F,
+) -> Result<(), Stop>
 where
     F: Future<Output = Result<(), Stop>>,
 {
@@ -46,7 +51,7 @@ where
             biased;
             result = work(cx.clone()) => result,
             () = interrupted => Err(Stop::Interrupted),
-            () = deadline => Err(overdue(timeout.unwrap_or_default()).into()),
+            () = deadline => Err(too_late(overdue, timeout.unwrap_or_default()).into()),
         }
     });
     // A read of stdin that never ends must not keep the process.
@@ -80,9 +85,9 @@ pub(crate) fn explained(failure: &Failure) -> Diagnosis {
     diagnosis
 }
 
-fn overdue(timeout: Duration) -> Failure {
+fn too_late(overdue: &str, timeout: Duration) -> Failure {
     Failure::new(Stage::Recv, Side::Peer, Code::RECV_TIMEOUT)
-        .message("the conversation did not end in time")
+        .message(overdue)
         .fact(Fact::Waited(timeout))
 }
 

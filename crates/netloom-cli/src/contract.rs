@@ -66,7 +66,8 @@ pub fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let face = Face::new(matches);
-    let result = match verb.run(matches, &face) {
+    let unwritten = |()| face.unwritten().map_or(Ok(()), |failure| Err(failure.into()));
+    let result = match verb.run(matches, &face).and_then(unwritten) {
         // What a person wrote wrong says itself what is wrong.
         Err(Stop::Failed(failure))
             if failure.stage() != Stage::Parse && !matches.get_flag("no-probe") =>

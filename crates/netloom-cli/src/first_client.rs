@@ -30,37 +30,41 @@ pub(crate) fn first_client(urls: &[&str], matches: &ArgMatches, face: &Face) -> 
         )
     })?;
     let keep = matches.get_flag("keep");
-    converse(timeout(matches)?, |cx| async move {
-        let mut doors = bind(urls, &cx).await?;
-        for door in &doors {
-            face.listening(&door.stack.endpoint.to_string());
-        }
-        loop {
-            let (accepted, stack) = next(&mut doors).await?;
-            if !keep {
-                doors.clear(); // whoever comes now is refused, not left waiting
+    converse(
+        timeout(matches)?,
+        "no client came and went in time",
+        |cx| async move {
+            let mut doors = bind(urls, &cx).await?;
+            for door in &doors {
+                face.listening(&door.stack.endpoint.to_string());
             }
-            let conn = accepted.attach()?;
-            if face.is_verbose() {
-                let peer = conn
-                    .facts()
-                    .peer
-                    .map_or_else(String::new, |peer| format!(" from {peer}"));
-                face.say(&format!("conn {} opened{peer}", conn.id()));
-            }
-            let ended = hold(conn, &stack, &limits, face, &cx).await;
-            match ended {
-                Ok(story) => {
-                    face.record(&story, &story, now());
-                    if !keep || face.is_closed() {
-                        return Ok(());
-                    }
+            loop {
+                let (accepted, stack) = next(&mut doors).await?;
+                if !keep {
+                    doors.clear(); // whoever comes now is refused, not left waiting
                 }
-                Err(failure) if keep => face.diagnosis(&netloom_explain::diagnose(&failure)),
-                Err(failure) => return Err(failure.into()),
+                let conn = accepted.attach()?;
+                if face.is_verbose() {
+                    let peer = conn
+                        .facts()
+                        .peer
+                        .map_or_else(String::new, |peer| format!(" from {peer}"));
+                    face.say(&format!("conn {} opened{peer}", conn.id()));
+                }
+                let ended = hold(conn, &stack, &limits, keep, face, &cx).await;
+                match ended {
+                    Ok(story) => {
+                        face.record(&story, &story, now());
+                        if !keep || face.is_closed() {
+                            return Ok(());
+                        }
+                    }
+                    Err(failure) if keep => face.diagnosis(&netloom_explain::diagnose(&failure)),
+                    Err(failure) => return Err(failure.into()),
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 struct Door {
@@ -110,6 +114,7 @@ async fn hold(
     conn: Conn,
     stack: &Stack,
     limits: &Limits,
+    keep: bool,
     face: &Face,
     cx: &Cx,
 ) -> Result<Story, Failure> {
@@ -121,6 +126,7 @@ async fn hold(
     let until_peer_ends = std::io::stdin().is_terminal();
     let script = Script {
         until_peer_ends,
+        keep_stdout: keep,
         ..Script::default()
     };
     let began = cx.now();

@@ -41,7 +41,10 @@ pub(crate) fn settings(matches: &ArgMatches, keys: &[Key]) -> Settings {
             }
         } else if let Some(values) = matches.get_many::<String>(key.name) {
             for value in values {
-                settings.push(key.name, Value::from(value.as_str()), None);
+                // A number is one in the file too.
+                let number = value.parse().ok().filter(|_| key.hint == "N");
+                let read = number.map_or_else(|| Value::from(value.as_str()), Value::Int);
+                settings.push(key.name, read, None);
             }
         }
     }

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use netloom_base::endpoint::Host;
 use netloom_base::{Code, Complaint, Failure, Limits, Side, Stage};
-use netloom_host::{Plan, Prepared, Running, check, notify::notify, os_net, start};
+use netloom_host::{Plan, Running, check, notify::notify, os_net, start};
 use netloom_transport::cores::{Cores, Threads};
 use netloom_transport::cx::{Events, OsClock, Stamped};
 use netloom_transport::{Cx, Shutdown};
@@ -26,7 +25,12 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Adds the flags of every verb that serves.
 pub(crate) fn with_serving_flags(command: Command) -> Command {
-    let command = with_timeout(command, "serve for so long, then drain")
+    with_keys(with_running_flags(command), Limits::KEYS, "Limits")
+}
+
+/// Adds the flags of every verb that runs a plan, whoever wrote it.
+pub(crate) fn with_running_flags(command: Command) -> Command {
+    with_timeout(command, "serve for so long, then drain")
         .arg(
             Arg::new("threads")
                 .long("threads")
@@ -39,8 +43,7 @@ pub(crate) fn with_serving_flags(command: Command) -> Command {
                 .long("print-config")
                 .action(ArgAction::SetTrue)
                 .help("print the file that does the same as these flags, and end"),
-        );
-    with_keys(command, Limits::KEYS, "Limits")
+        )
 }
 
 /// The limits that were given as flags.
@@ -55,24 +58,13 @@ pub(crate) fn threads(matches: &ArgMatches) -> Option<usize> {
 
 /// Checks the plan and runs it until it is stopped.
 pub(crate) fn serve(plan: &Plan, matches: &ArgMatches, face: &Face) -> Result<(), Stop> {
-    if matches
-        .try_get_one::<bool>("print-config")
-        .ok()
-        .flatten()
-        .is_some_and(|set| *set)
-    {
+    let timeout = timeout(matches)?;
+    let net = os_net();
+    let prepared = check(plan, &*net).map_err(|complaints| mistakes(plan, &complaints))?;
+    if matches.get_flag("print-config") {
         face.page(plan.to_string().trim_end());
         return Ok(());
     }
-    let timeout = timeout(matches)?;
-    let net = os_net();
-    let code = if plan.source.is_some() {
-        Code::PARSE_CONFIG
-    } else {
-        Code::PARSE_SETTING
-    };
-    let prepared = check(plan, &*net)
-        .map_err(|complaints| Stop::mistakes(of_kind(code, &complaints), &complaints))?;
 
     let runtime = runtime()?;
     let threads = plan
@@ -86,11 +78,11 @@ pub(crate) fn serve(plan: &Plan, matches: &ArgMatches, face: &Face) -> Result<()
             Events::queue(QUEUE, face.wants_connections(), Arc::new(OsClock::new()));
         let cx = Cx::os(net).child(events, Limits::default());
         let all_shown = show(told, face.clone(), cx.shutdown().clone());
-        let warnings = warnings(&prepared);
         let result = match start(prepared, &cx, Some(cores.clone())).await {
             Ok(running) => {
-                for (service, text) in warnings {
-                    cx.remark(&service, text);
+                for (service, endpoint) in running.open_to_network() {
+                    let without = "is open to the network, without encryption or authentication";
+                    cx.remark(service, format!("{endpoint} {without}"));
                 }
                 notify("READY=1");
                 run(running, &cx, timeout, signals).await;
@@ -151,47 +143,25 @@ async fn run(running: Running, cx: &Cx, timeout: Option<Duration>, mut signals: 
     }
 }
 
-/// What should be said once about where a service can be reached from.
-fn warnings(prepared: &[Prepared]) -> Vec<(Arc<str>, String)> {
-    let wide = prepared.iter().flat_map(|service| {
-        let open = service
-            .on
-            .iter()
-            .filter(|(stack, _)| !stack.encrypts() && is_wide(stack.endpoint.host()));
-        open.map(|(stack, _)| {
-            let text = format!(
-                "{} is open to the network without encryption or authentication",
-                stack.endpoint
-            );
-            (service.name.clone(), text)
-        })
-    });
-    wide.collect()
-}
-
-fn is_wide(host: &Host) -> bool {
-    match host {
-        Host::Any => true,
-        Host::Name(_) | Host::Loopback => false,
-        written => !written.is_loopback(),
-    }
-}
-
-/// A complaint about an endpoint is an endpoint's, whatever file it stands in.
-fn of_kind(code: Code, complaints: &[Complaint]) -> Code {
-    let endpoint =
-        |c: &Complaint| c.place.is_none() && !c.text.starts_with("--") && c.text.contains(':');
-    if code == Code::PARSE_SETTING && complaints.iter().all(endpoint) {
-        Code::PARSE_ENDPOINT
-    } else {
-        code
-    }
+/// Mistakes of a file are its own; those of a command line are of an endpoint
+/// or of a flag.
+fn mistakes(plan: &Plan, complaints: &[Complaint]) -> Stop {
+    let code = |complaint: &Complaint| match &plan.source {
+        Some(_) => Code::PARSE_CONFIG,
+        None if complaint.text.starts_with("--") => Code::PARSE_SETTING,
+        None => Code::PARSE_ENDPOINT,
+    };
+    let each =
+        |complaint| netloom_explain::mistakes(code(complaint), std::slice::from_ref(complaint));
+    Stop::Diagnosed(complaints.iter().flat_map(each).collect())
 }
 
 /// A failure to read or write a file that a verb was told of.
 pub(crate) fn file_failure(path: &str, error: std::io::Error) -> Stop {
+    let told = error.to_string().to_lowercase();
+    let reason = told.split(" (os error").next().unwrap_or_default();
     Failure::new(Stage::Parse, Side::Us, Code::PARSE_CONFIG)
-        .message(format!("{path} cannot be read"))
+        .message(format!("{path} cannot be read: {reason}"))
         .source(error)
         .into()
 }

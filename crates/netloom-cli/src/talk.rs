@@ -25,6 +25,8 @@ pub(crate) struct Script {
     pub(crate) expect: Option<Vec<u8>>,
     /// End when the peer has said everything, whatever stdin may still bring.
     pub(crate) until_peer_ends: bool,
+    /// Another conversation may follow, so stdout stays open after this one.
+    pub(crate) keep_stdout: bool,
 }
 
 /// Holds the conversation to its end.
@@ -42,7 +44,7 @@ pub(crate) async fn talk(
             .stream()?,
         Err(error) => return Err(netloom_transport::net::complaint(&error)),
     };
-    let until = if script.until_peer_ends {
+    let until = if script.until_peer_ends || script.expect.is_some() {
         Until::SecondEnds
     } else {
         Until::BothEnd
@@ -53,6 +55,7 @@ pub(crate) async fn talk(
         send: script.send,
         sent: 0,
         keep_open: script.expect.is_some(),
+        keep_stdout: script.keep_stdout || face.is_json(),
         json: face.is_json().then(|| Json {
             conn: conn.id(),
             pending: Vec::new(),
@@ -79,10 +82,20 @@ pub(crate) async fn talk(
             end: End::First,
             carried,
             failure,
-        }) if failure.stage() == Stage::Send => {
-            let _ = failure;
+        }) if failure.code() == Code::SEND_PEER_CLOSED => {
+            face.reader_left();
             Ok(carried)
         }
+        Err(CarryFailure {
+            end: End::First,
+            failure,
+            carried,
+        }) if matches!(failure.stage(), Stage::Send | Stage::Close) => Err(failure
+            .message("standard output cannot be written")
+            .fact(Fact::Moved {
+                received: carried.back,
+                sent: carried.forth,
+            })),
         Err(CarryFailure {
             failure, carried, ..
         }) => {
@@ -137,6 +150,8 @@ struct Desk {
     sent: usize,
     /// After a text was sent, wait for the answer instead of ending this side.
     keep_open: bool,
+    /// There may still be something to tell on stdout.
+    keep_stdout: bool,
     json: Option<Json>,
     expect: Option<Expect>,
     moved: Carried,
@@ -213,8 +228,12 @@ impl AsyncWrite for Desk {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // stdout stays open: the verb may still have something to tell there.
-        self.as_mut().poll_flush(task)
+        ready!(self.as_mut().poll_flush(task))?;
+        if self.keep_stdout {
+            return Poll::Ready(Ok(()));
+        }
+        // Whoever reads it sees the end, though stdin may still bring something.
+        Pin::new(&mut self.stdio).poll_shutdown(task)
     }
 }
 

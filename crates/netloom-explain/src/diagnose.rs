@@ -1,7 +1,7 @@
 //! From a failure to a diagnosis.
 
 use netloom_base::diagnosis::Evidence;
-use netloom_base::failure::Fact;
+use netloom_base::failure::{Fact, Step};
 use netloom_base::{Code, Complaint, Diagnosis, Failure, Stage};
 
 /// Puts a failure into words. Nothing is asked of the host or the network:
@@ -9,30 +9,26 @@ use netloom_base::{Code, Complaint, Diagnosis, Failure, Stage};
 pub fn diagnose(failure: &Failure) -> Diagnosis {
     let mut drawing = None;
     let mut evidence = Vec::new();
+    // A step that is the failure itself is not told twice.
+    let failed = failure.trail().iter().filter(|step| step.failed.is_some());
+    let steps: Vec<&Step> = failed
+        .filter(|step| !says_the_summary(step, failure))
+        .collect();
     for fact in failure.facts() {
         match fact {
             Fact::Errno(_) => {} // told beside the stage
-            Fact::Tried(addr)
-                if failure
-                    .trail()
-                    .iter()
-                    .any(|step| step.to == addr.to_string()) => {} // told below
+            Fact::Tried(addr) if steps.iter().any(|step| step.to == addr.to_string()) => {}
             Fact::Complaint(complaint) => drawing = Some(drawn(complaint)),
             other => evidence.push(Evidence {
                 fact: other.to_string(),
-                source: other.source().to_owned(),
+                source: source(other, failure.stage()).to_owned(),
             }),
         }
     }
-    for step in failure.trail() {
-        if let Some(code) = step.failed {
-            let took = step.took.as_secs_f64() * 1e3;
-            evidence.push(Evidence {
-                fact: format!("{}: {} after {took:.1} ms", step.to, code.sentence()),
-                source: step.stage.name().to_owned(),
-            });
-        }
-    }
+    evidence.extend(steps.into_iter().map(|step| Evidence {
+        fact: step.to_string(),
+        source: step.stage.name().to_owned(),
+    }));
     Diagnosis {
         code: failure.code(),
         stage: failure.stage(),
@@ -45,6 +41,20 @@ pub fn diagnose(failure: &Failure) -> Diagnosis {
         causes: Vec::new(),
         fixes: Vec::new(),
         unchecked: Vec::new(),
+    }
+}
+
+/// Whether the step is the failure itself, at the very endpoint it names.
+fn says_the_summary(step: &Step, failure: &Failure) -> bool {
+    let endpoint = failure.endpoint().unwrap_or_default();
+    step.failed == Some(failure.code()) && endpoint.ends_with(&step.to)
+}
+
+/// Where a fact is known from; what was tried, was tried in that stage.
+fn source(fact: &Fact, stage: Stage) -> &str {
+    match fact {
+        Fact::Tried(_) => stage.name(),
+        other => other.source(),
     }
 }
 
@@ -100,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_stage_line_tells_what_went_well_before() {
-        let step = |stage, failed| netloom_base::failure::Step {
+        let step = |stage, failed| Step {
             stage,
             to: "127.0.0.1:1".to_owned(),
             failed,
@@ -118,7 +128,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains("127.0.0.1:1: nothing listens on that port after 0.1 ms"),
+            text.contains("127.0.0.1:1: nothing listens on that port after 120 µs"),
             "{text}"
         );
     }

@@ -53,9 +53,7 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn service(&mut self, service: &ServicePlan) -> Option<Prepared> {
         let offer = self.offer(service);
-        let limits = Limits::read(&service.limits)
-            .map_err(|errors| self.settings(&errors, service))
-            .ok();
+        let limits = self.limits(service);
         let stacks: Vec<(&Written, Stack)> = service
             .on
             .iter()
@@ -92,6 +90,21 @@ impl Checker<'_> {
             on,
             limits: limits?,
         })
+    }
+
+    fn limits(&mut self, service: &ServicePlan) -> Option<Limits> {
+        let read = Limits::read(&service.limits).and_then(|limits| match limits.max_conns {
+            Some(0) => {
+                let span = service
+                    .limits
+                    .last("max-conns")
+                    .and_then(|s| s.span.clone());
+                let message = "a service for no connection at all serves nobody: 1 is the least";
+                Err(vec![SettingError::new("max-conns", span, message)])
+            }
+            _ => Ok(limits),
+        });
+        read.map_err(|errors| self.settings(&errors, service)).ok()
     }
 
     fn offer(&mut self, service: &ServicePlan) -> Option<(&'static dyn ServiceKind, Offer)> {
@@ -190,14 +203,25 @@ impl Checker<'_> {
                         format!("{} in [service.{}]", error.message, service.name),
                     )
                 }
-                (None, _) => Complaint::new(
-                    &format!("--{}", error.key),
-                    0..usize::MAX,
-                    error.message.clone(),
-                ),
+                (None, _) => as_flag(error, service),
             };
             self.complaints
                 .push(complaint.suggest(error.suggestion.clone()));
         }
+    }
+}
+
+/// A complaint about a choice that came from a flag: its value is pointed at.
+fn as_flag(error: &SettingError, service: &ServicePlan) -> Complaint {
+    let chosen = [&service.settings, &service.limits]
+        .into_iter()
+        .find_map(|s| s.last(&error.key));
+    let flag = format!("--{}", error.key);
+    match chosen {
+        Some(setting) => {
+            let text = format!("{flag} {}", setting.value);
+            Complaint::new(&text, flag.len() + 1..text.len(), error.message.clone())
+        }
+        None => Complaint::new(&flag, 0..flag.len(), error.message.clone()),
     }
 }

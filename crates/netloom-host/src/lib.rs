@@ -20,7 +20,7 @@ mod conversation;
 mod tests;
 
 pub use check::{Prepared, check};
-pub use load::load;
+pub use load::{load, load_and_check};
 pub use open::{Listen, Server, connect, listen};
 pub use os::os_net;
 pub use plan::{Plan, ServicePlan, Written};

@@ -15,9 +15,11 @@ use std::ops::Range;
 use netloom_base::complaint::nearest;
 use netloom_base::settings::Setting;
 use netloom_base::{Complaint, Settings, Value};
+use netloom_transport::Net;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::check::{Prepared, check};
 use crate::plan::{Plan, ServicePlan, Source, Written, in_order};
 
 /// Files larger than this are refused: they are not written by people.
@@ -25,15 +27,42 @@ const LARGEST: usize = 1 << 20;
 
 const TOP_KEYS: [&str; 2] = ["threads", "service"];
 
-/// Reads the text of `file`. What can be read is read, so that all mistakes,
-/// of syntax and of meaning, come in one answer.
+/// Reads the text of `file`, or says everything that cannot be read in it.
 pub fn load(file: &str, text: &str) -> Result<Plan, Vec<Complaint>> {
+    let (plan, complaints) = read(file, text);
+    if complaints.is_empty() {
+        Ok(plan)
+    } else {
+        Err(in_order(complaints))
+    }
+}
+
+/// Reads the text of `file` and gives every word its meaning. What can be read
+/// is checked, so that all mistakes, of both sorts, come in one answer.
+pub fn load_and_check(
+    file: &str,
+    text: &str,
+    net: &dyn Net,
+) -> Result<(Plan, Vec<Prepared>), Vec<Complaint>> {
+    let (plan, mut complaints) = read(file, text);
+    match check(&plan, net) {
+        Ok(prepared) if complaints.is_empty() => return Ok((plan, prepared)),
+        Ok(_) => {}
+        Err(more) => complaints.extend(more),
+    }
+    Err(in_order(complaints))
+}
+
+/// What can be read, and what cannot. A service in which a word is missing is
+/// left out: what it lacks would be complained of again.
+fn read(file: &str, text: &str) -> (Plan, Vec<Complaint>) {
     if text.len() > LARGEST {
-        return Err(vec![Complaint::new(
+        let complaint = Complaint::new(
             file,
             0..file.len(),
             format!("the file is larger than {LARGEST} bytes"),
-        )]);
+        );
+        return (Plan::default(), vec![complaint]);
     }
     let source = Source {
         file: file.to_owned(),
@@ -43,24 +72,29 @@ pub fn load(file: &str, text: &str) -> Result<Plan, Vec<Complaint>> {
     let mut reader = Reader {
         source: &source,
         complaints: Vec::new(),
+        incomplete: Vec::new(),
     };
     for error in syntax {
         let span = error.span().unwrap_or(0..0);
         reader.complain(span, error.message().to_lowercase());
     }
     let mut plan = reader.plan(table.get_ref());
-    let complaints = reader.complaints;
-    if complaints.is_empty() {
-        plan.source = Some(source);
-        Ok(plan)
-    } else {
-        Err(in_order(complaints))
-    }
+    let Reader {
+        complaints,
+        incomplete,
+        ..
+    } = reader;
+    plan.services
+        .retain(|service| !incomplete.contains(&service.name));
+    plan.source = Some(source);
+    (plan, complaints)
 }
 
 struct Reader<'a> {
     source: &'a Source,
     complaints: Vec<Complaint>,
+    /// The services of which a word is missing or could not be read.
+    incomplete: Vec<String>,
 }
 
 impl Reader<'_> {
@@ -143,8 +177,9 @@ impl Reader<'_> {
                 ),
                 ("limits", DeValue::Table(limits)) => {
                     for (key, value) in as_written(limits) {
-                        if let Some(setting) = self.setting(key, value) {
-                            service.limits.extend([setting]);
+                        match self.setting(key, value) {
+                            Some(setting) => service.limits.extend([setting]),
+                            None => self.incomplete.push(service.name.clone()),
                         }
                     }
                 }
@@ -152,12 +187,14 @@ impl Reader<'_> {
                     value.span(),
                     "limits are a table: limits = { max-conns = 100 }",
                 ),
-                _ => {
-                    if let Some(setting) = self.setting(key, value) {
-                        service.settings.extend([setting]);
-                    }
-                }
+                _ => match self.setting(key, value) {
+                    Some(setting) => service.settings.extend([setting]),
+                    None => self.incomplete.push(service.name.clone()),
+                },
             }
+        }
+        if service.kind.span.is_none() {
+            self.incomplete.push(service.name.clone());
         }
         if service.kind.text.is_empty() && !body.contains_key("kind") {
             self.complain(

@@ -1,12 +1,13 @@
 //! Running services: their addresses, their accept loops, and their end.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use netloom_base::endpoint::Host;
 use netloom_base::failure::Fact;
-use netloom_base::{Code, Event, Failure, Limits, Opens, Side, Stage};
+use netloom_base::{Code, Endpoint, Event, Failure, Limits, Moment, Opens, Side, Stage};
 use netloom_transport::cores::Cores;
 use netloom_transport::guard::raise_descriptor_limit;
 use netloom_transport::seat::Deadlines;
@@ -32,12 +33,21 @@ pub(crate) struct ServiceState {
     guard: Arc<Guard>,
     /// It was told that the service is full, and it has not emptied since.
     full: AtomicBool,
+    /// When it was last told that connections were turned away.
+    refused_told: Mutex<Option<Moment>>,
+}
+
+/// One address of one service.
+struct Held {
+    service: Arc<str>,
+    bound: Arc<dyn Bound>,
+    encrypts: bool,
 }
 
 /// Services that run.
 pub struct Running {
     services: Vec<Arc<ServiceState>>,
-    bound: Vec<(Arc<str>, Arc<dyn Bound>)>,
+    bound: Vec<Held>,
     cores: Option<Cores>,
     cx: Cx,
 }
@@ -73,6 +83,7 @@ pub async fn start(
             }),
             guard: Guard::new(total, limits.max_conns_per_source),
             full: AtomicBool::new(false),
+            refused_told: Mutex::new(None),
             cores: cores.clone(),
             cx: cx.child(cx.events().clone(), limits),
         });
@@ -87,21 +98,20 @@ pub async fn start(
         }
         services.push(state);
     }
+    let held = |(state, answer, bound): &(Arc<ServiceState>, Arc<Answer>, Arc<dyn Bound>)| Held {
+        service: state.name.clone(),
+        bound: bound.clone(),
+        encrypts: answer.stack.encrypts(),
+    };
     let running = Running {
-        bound: doors
-            .iter()
-            .map(|(state, _, bound)| (state.name.clone(), bound.clone()))
-            .collect(),
+        bound: doors.iter().map(held).collect(),
         services,
         cores,
         cx: cx.clone(),
     };
-    for (service, bound) in &running.bound {
-        let (service, endpoint, tool) = (
-            service.clone(),
-            bound.endpoint().to_string(),
-            bound.try_with(),
-        );
+    for Held { service, bound, .. } in &running.bound {
+        let (service, tool) = (service.clone(), bound.try_with());
+        let endpoint = bound.endpoint().to_string();
         cx.events().tell(|| Event::Listening {
             service,
             endpoint,
@@ -120,9 +130,17 @@ pub async fn start(
 impl Running {
     /// What is bound, each with its service's name.
     pub fn bound(&self) -> impl Iterator<Item = (&str, &dyn Bound)> {
-        self.bound
-            .iter()
-            .map(|(service, bound)| (&**service, &**bound))
+        self.bound.iter().map(|held| (&*held.service, &*held.bound))
+    }
+
+    /// What can be reached from other hosts without encryption, each with its
+    /// service's name.
+    pub fn open_to_network(&self) -> impl Iterator<Item = (&Arc<str>, Endpoint)> {
+        self.bound.iter().filter_map(|held| {
+            let endpoint = held.bound.endpoint();
+            let open = !held.encrypts && is_wide(endpoint.host());
+            open.then_some((&held.service, endpoint))
+        })
     }
 
     /// Open connections of all services.
@@ -225,7 +243,10 @@ async fn accept(
                 failing = false;
                 place(&state, &answer, accepted.with_permit(permit), core);
             }
-            Ok(accepted) => accepted.refuse(),
+            Ok(accepted) => {
+                accepted.refuse();
+                tell_refused(&state, TELL_REFUSED);
+            }
             Err(failure) => {
                 drop(permit);
                 // Told once until accepting works again: the next try fails alike.
@@ -286,12 +307,46 @@ fn tell(state: &ServiceState, failure: Failure) {
     });
 }
 
-/// Goes round the seats until the process ends, and tells who was turned away.
+fn is_wide(host: &Host) -> bool {
+    match host {
+        Host::Any => true,
+        Host::Name(_) | Host::Loopback => false,
+        written => !written.is_loopback(),
+    }
+}
+
+/// How often it is told that connections are turned away.
+const TELL_REFUSED: Duration = Duration::from_secs(1);
+
+/// Tells how many were turned away, when it was last told so long ago.
+fn tell_refused(state: &ServiceState, again_after: Duration) {
+    let now = state.cx.now();
+    let mut told = state
+        .refused_told
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    if told.is_some_and(|told| now - told < again_after) {
+        return;
+    }
+    let count = state.guard.take_refused();
+    if count > 0 {
+        *told = Some(now);
+        state.cx.events().tell(|| Event::Refused {
+            service: state.name.clone(),
+            count,
+            limit: "max-conns-per-source",
+        });
+    }
+}
+
+/// Goes round the seats until the process ends, and tells who was turned away
+/// and has not been told of.
 fn keep_round(state: Arc<ServiceState>) {
-    const TELL_REFUSED: Duration = Duration::from_secs(1);
-    let round = state.seats.round().unwrap_or(TELL_REFUSED);
+    let Some(round) = state.seats.round() else {
+        return;
+    };
     let cx = state.cx.clone();
-    let rounds = async move {
+    cx.spawn_loose(async move {
         let shutdown = state.cx.shutdown().clone();
         loop {
             tokio::select! {
@@ -300,18 +355,10 @@ fn keep_round(state: Arc<ServiceState>) {
                 () = state.cx.sleep(round) => {}
             }
             state.seats.go_round();
-            if state.guard.open() * 10 < state.guard.total() * 9 {
+            tell_refused(&state, Duration::ZERO);
+            if state.guard.open() < state.guard.total() / 10 * 9 {
                 state.full.store(false, Ordering::Relaxed);
             }
-            let count = state.guard.take_refused();
-            if count > 0 {
-                state.cx.events().tell(|| Event::Refused {
-                    service: state.name.clone(),
-                    count,
-                    limit: "max-conns-per-source",
-                });
-            }
         }
-    };
-    cx.spawn_loose(rounds);
+    });
 }

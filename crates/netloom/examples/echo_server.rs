@@ -36,7 +36,7 @@ async fn main() -> ExitCode {
 async fn serve(endpoints: &[String]) -> Result<Server, Failure> {
     let limits = Limits {
         max_conns: Some(100),
-        idle: Some(Duration::from_secs(60)),
+        idle: Some(Duration::from_mins(1)),
         ..Limits::default()
     };
     let first = endpoints

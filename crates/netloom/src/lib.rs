@@ -36,10 +36,15 @@
 
 pub use netloom_app::{KINDS, ServiceKind, kind};
 pub use netloom_base::{
-    Code, Diagnosis, Endpoint, EndpointError, Event, Fact, Failure, Limits, Moment, Opens,
+    Code, Diagnosis, Endpoint, EndpointError, Event, Fact, Failure, Limits, Moment, Opens, Role,
     Settings, Side, Stage, Story, Timestamp, settings,
 };
 pub use netloom_explain::diagnose;
 pub use netloom_host::{Listen, Plan, Server, check, connect, listen, load, os_net};
 pub use netloom_protocol::{MessageService, Offer, Service, finish, from_fn};
 pub use netloom_transport::{BoxFuture, Close, Conn, Cx, Messages, Notice, Peer, sim};
+
+/// The example of README.md, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -59,7 +59,9 @@ impl ServiceKind for Time {
             .iter()
             .find(|(name, _)| *name == chosen)
             .map(|(_, format)| *format);
-        if let Some(format) = format { Ok(Offer::Bytes(Arc::new(Clock { format }))) } else {
+        if let Some(format) = format {
+            Ok(Offer::Bytes(Arc::new(Clock { format })))
+        } else {
             let span = settings.last("format").and_then(|s| s.span.clone());
             let names = FORMATS.map(|(name, _)| name);
             let mut error = SettingError::new(
@@ -67,8 +69,7 @@ impl ServiceKind for Time {
                 span,
                 format!("`{chosen}` is none of {}", names.join(", ")),
             );
-            error.suggestion =
-                netloom_base::complaint::nearest(&chosen, names).map(str::to_owned);
+            error.suggestion = netloom_base::complaint::nearest(&chosen, names).map(str::to_owned);
             Err(vec![error])
         }
     }

@@ -261,7 +261,7 @@ fn a_limit_in_the_midst_of_sending_is_seen_as_a_reset() {
             let mut conn = dial(&cx).await.unwrap();
             if kind == "echo" {
                 // More than both windows hold, and nothing is read.
-                let _ = cx.timeout(SECOND, conn.write_all(&[7; 1 << 20])).await;
+                let _ = cx.timeout(SECOND, conn.write_all(&vec![7; 1 << 20])).await;
             }
             cx.sleep(120 * SECOND).await;
             let mut got = Vec::new();

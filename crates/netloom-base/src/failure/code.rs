@@ -51,6 +51,20 @@ impl fmt::Display for Code {
     }
 }
 
+/// Every code of the life cycle: those with a name of their own, and for each
+/// stage the one for what has none.
+pub fn catalogue() -> impl Iterator<Item = CodeCard> + Clone {
+    let others = Stage::ALL.iter().map(|stage| {
+        let other = stage.other();
+        CodeCard {
+            code: other.name,
+            stage: *stage,
+            sentence: other.sentence,
+        }
+    });
+    CODES.iter().copied().chain(others)
+}
+
 macro_rules! codes {
     ($( $constant:ident = $name:literal, $stage:ident, $sentence:literal; )*) => {
         /// The codes of the life cycle; protocols bring theirs with their cards.
@@ -131,9 +145,9 @@ mod tests {
 
     #[test]
     fn codes_are_unique_and_their_sentences_in_house_style() {
-        for (i, card) in CODES.iter().enumerate() {
+        for (i, card) in catalogue().enumerate() {
             assert!(
-                CODES[..i].iter().all(|other| other.code != card.code),
+                catalogue().take(i).all(|other| other.code != card.code),
                 "{} stands twice",
                 card.code
             );

@@ -102,7 +102,7 @@ fn by_errno(stage: Stage, errno: i32) -> Option<(Side, Code)> {
         (Stage::Connect, libc::EADDRNOTAVAIL) => (Us, Code::CONNECT_NO_LOCAL_PORT),
         (Stage::Connect, libc::ENOENT) => (Us, Code::CONNECT_NO_SUCH_PATH),
         (Stage::Connect, libc::EPERM | libc::EACCES) => (Os, Code::CONNECT_DENIED_FIREWALL),
-        (Stage::Send, libc::EPIPE) => (Peer, Code::SEND_PEER_CLOSED),
+        (Stage::Send | Stage::Close, libc::EPIPE) => (Peer, Code::SEND_PEER_CLOSED),
         (Stage::Send | Stage::Recv | Stage::Greet | Stage::Close, libc::ECONNRESET) => {
             (Peer, Code::RECV_RESET)
         }
@@ -116,7 +116,7 @@ fn by_kind(stage: Stage, kind: io::ErrorKind) -> Option<(Side, Code)> {
         (Stage::Bind, io::ErrorKind::AddrNotAvailable) => (Side::Us, Code::BIND_NOT_LOCAL),
         (Stage::Connect, io::ErrorKind::ConnectionRefused) => (Side::Peer, Code::CONNECT_REFUSED),
         (Stage::Connect, io::ErrorKind::TimedOut) => (Side::Path, Code::CONNECT_TIMEOUT),
-        (Stage::Send, io::ErrorKind::BrokenPipe | io::ErrorKind::WriteZero) => {
+        (Stage::Send | Stage::Close, io::ErrorKind::BrokenPipe | io::ErrorKind::WriteZero) => {
             (Side::Peer, Code::SEND_PEER_CLOSED)
         }
         (_, io::ErrorKind::ConnectionReset) => (Side::Peer, Code::RECV_RESET),

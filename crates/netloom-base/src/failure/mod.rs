@@ -16,7 +16,7 @@ use std::fmt;
 use std::io;
 
 pub use certificate::Certificate;
-pub use code::{CODES, Code};
+pub use code::{CODES, Code, catalogue};
 pub use errno::{Errno, classify};
 pub use fact::Fact;
 pub use stage::{Side, Stage, Step};

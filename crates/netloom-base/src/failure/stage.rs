@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::code::Code;
+use super::fact::Spoken;
 
 macro_rules! stages {
     ($( $(#[doc = $doc:literal])* $stage:ident = $name:literal, other $other:literal: $sentence:literal; )*) => {
@@ -111,4 +112,20 @@ pub struct Step {
     pub failed: Option<Code>,
     /// How long it took.
     pub took: Duration,
+}
+
+/// `127.0.0.1:7 in 105 µs`, or what went wrong and after how long.
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.failed {
+            Some(code) => write!(
+                f,
+                "{}: {} after {}",
+                self.to,
+                code.sentence(),
+                Spoken(self.took)
+            ),
+            None => write!(f, "{} in {}", self.to, Spoken(self.took)),
+        }
+    }
 }

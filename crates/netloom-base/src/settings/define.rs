@@ -41,12 +41,12 @@ macro_rules! settings {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq)]
         $vis struct $name {
-            $( #[doc = $help] pub $field: $ty, )*
+            $( #[doc = $help] $vis $field: $ty, )*
         }
 
         impl $name {
             /// The keys it reads.
-            pub const KEYS: &'static [$crate::settings::Key] = &[
+            $vis const KEYS: &'static [$crate::settings::Key] = &[
                 $( $crate::settings::Key {
                     name: {
                         const NAME: [u8; stringify!($field).len()] = $crate::settings::kebab(stringify!($field));
@@ -69,7 +69,7 @@ macro_rules! settings {
             ];
 
             /// Reads them. Every mistake is reported, not only the first.
-            pub fn read(settings: &$crate::Settings) -> Result<Self, Vec<$crate::SettingError>> {
+            $vis fn read(settings: &$crate::Settings) -> Result<Self, Vec<$crate::SettingError>> {
                 let mut errors = settings.unknown(Self::KEYS);
                 let mut keys = Self::KEYS.iter();
                 $( let $field: Option<$ty> = $crate::settings::read_key(
@@ -86,7 +86,7 @@ macro_rules! settings {
             }
 
             /// Writes them, so that `read` gives the same.
-            pub fn write(&self) -> $crate::Settings {
+            $vis fn write(&self) -> $crate::Settings {
                 #[allow(unused_mut)]
                 let mut settings = $crate::Settings::new();
                 $( if let Some(value) = $crate::settings::FromValue::to_value(&self.$field) {

@@ -68,16 +68,25 @@ impl Verb for Connect {
         let url = matches.get_one::<String>("url").map_or("", String::as_str);
         let endpoint: Endpoint = url.parse().map_err(|error| complaint(&error))?;
         let send = bytes(matches, "send")?;
+        let expect = bytes(matches, "expect")?;
+        if expect.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Stop::usage("--expect needs a text to wait for"));
+        }
         let until_peer_ends = send.is_none() && std::io::stdin().is_terminal();
         let script = Script {
             send,
-            expect: bytes(matches, "expect")?,
+            expect,
             until_peer_ends,
+            keep_stdout: false,
         };
         if endpoint.password().is_some() {
             face.say("warning: a password in an endpoint can be seen by other users of this host");
         }
-        converse(timeout(matches)?, |cx| async move {
+        let overdue = match matches.get_one::<String>("expect") {
+            Some(text) => format!("`{text}` did not come in time"),
+            None => "the conversation did not end in time".to_owned(),
+        };
+        converse(timeout(matches)?, &overdue, |cx| async move {
             let began = cx.now();
             let stack = cx.net().stack(&endpoint, Role::Dial)?;
             let conn = open(&stack, &cx).await?;

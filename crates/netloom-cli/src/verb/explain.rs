@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgMatches, Command};
 use netloom_base::complaint::nearest;
-use netloom_base::failure::CODES;
+use netloom_base::failure::catalogue;
 use netloom_base::{CodeCard, Fields, Record};
 use netloom_protocol::PROTOCOLS;
 
@@ -34,13 +34,10 @@ impl Verb for Explain {
 
     fn run(&self, matches: &ArgMatches, face: &Face) -> Result<(), Stop> {
         let asked = matches.get_one::<String>("code").map_or("", String::as_str);
-        let cards = || {
-            CODES
-                .iter()
-                .chain(PROTOCOLS.iter().flat_map(|protocol| protocol.card().codes))
-        };
-        let Some(card) = cards().find(|card| card.code == asked) else {
-            let near = nearest(asked, cards().map(|card| card.code))
+        let of_protocols = PROTOCOLS.iter().flat_map(|protocol| protocol.card().codes);
+        let cards = catalogue().chain(of_protocols.copied());
+        let Some(card) = cards.clone().find(|card| card.code == asked) else {
+            let near = nearest(asked, cards.map(|card| card.code))
                 .map(|code| format!(", nearest: {code}"));
             return Err(Stop::usage(format!(
                 "no such code: `{asked}`{}",
@@ -48,7 +45,7 @@ impl Verb for Explain {
             )));
         };
         if face.is_json() {
-            face.record(&Page(*card), "", now());
+            face.record(&Page(card), "", now());
         } else {
             face.page(&format!(
                 "{}: {}\n  stage     {}",

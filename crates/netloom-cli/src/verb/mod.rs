@@ -51,8 +51,7 @@ pub fn command() -> Command {
              netloom connect tcp://localhost:7007         talk to it",
         )
         .subcommand_required(true)
-        .arg_required_else_help(true)
-        .disable_help_subcommand(true);
+        .arg_required_else_help(true);
     VERBS.iter().fold(top, |top, verb| {
         top.subcommand(with_common_flags(verb.command().name(verb.name())))
     })

@@ -2,11 +2,11 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use netloom_base::Code;
-use netloom_host::{Plan, check, load, os_net};
+use netloom_host::{Plan, load_and_check, os_net};
 
 use super::{Verb, examples};
-use crate::contract::{Stop, with_timeout};
-use crate::serving::{file_failure, serve};
+use crate::contract::Stop;
+use crate::serving::{file_failure, serve, threads, with_running_flags};
 use crate::view::Face;
 
 pub(super) struct Up;
@@ -47,7 +47,7 @@ impl Verb for Up {
                     "a file to begin with",
                 ),
             ]));
-        with_timeout(command, "serve for so long, then drain")
+        with_running_flags(command)
     }
 
     fn run(&self, matches: &ArgMatches, face: &Face) -> Result<(), Stop> {
@@ -58,14 +58,14 @@ impl Verb for Up {
         let file = matches
             .get_one::<String>("file")
             .map_or("netloom.toml", String::as_str);
-        let plan = read(file)?;
+        let mut plan = read(file)?;
+        plan.threads = threads(matches).or(plan.threads);
         if matches.get_flag("check") {
-            check(&plan, &*os_net())
-                .map_err(|complaints| Stop::mistakes(Code::PARSE_CONFIG, &complaints))?;
-            face.done(&format!(
-                "{file}: {} services, nothing wrong",
-                plan.services.len()
-            ));
+            let services = match plan.services.len() {
+                1 => "1 service".to_owned(),
+                n => format!("{n} services"),
+            };
+            face.done(&format!("{file}: {services}, nothing wrong"));
             return Ok(());
         }
         serve(&plan, matches, &face.with_hints())
@@ -74,5 +74,7 @@ impl Verb for Up {
 
 fn read(file: &str) -> Result<Plan, Stop> {
     let text = std::fs::read_to_string(file).map_err(|error| file_failure(file, error))?;
-    load(file, &text).map_err(|complaints| Stop::mistakes(Code::PARSE_CONFIG, &complaints))
+    let (plan, _) = load_and_check(file, &text, &*os_net())
+        .map_err(|complaints| Stop::mistakes(Code::PARSE_CONFIG, &complaints))?;
+    Ok(plan)
 }

@@ -3,12 +3,12 @@
 mod json;
 mod plain;
 
-use std::io::{IsTerminal, Write};
-use std::sync::Arc;
+use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use clap::ArgMatches;
-use netloom_base::{Diagnosis, Event, Fields, Record, Timestamp};
+use netloom_base::{Diagnosis, Event, Failure, Fields, Record, Stage, Timestamp};
 use netloom_transport::cx::Stamped;
 
 pub(crate) use json::{line as json_line, now};
@@ -24,6 +24,8 @@ pub(crate) struct Face {
     hints: bool,
     /// Nobody reads stdout any more.
     closed: Arc<AtomicBool>,
+    /// The first failure to write there for another reason.
+    unwritten: Arc<OnceLock<io::Error>>,
 }
 
 impl Face {
@@ -44,7 +46,7 @@ impl Face {
             Some("always") => true,
             Some("never") => false,
             _ => {
-                std::io::stderr().is_terminal()
+                io::stderr().is_terminal()
                     && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
             }
         };
@@ -59,6 +61,7 @@ impl Face {
             color,
             hints: false,
             closed: Arc::default(),
+            unwritten: Arc::default(),
         }
     }
 
@@ -71,6 +74,7 @@ impl Face {
             color: false,
             hints: false,
             closed: Arc::default(),
+            unwritten: Arc::default(),
         }
     }
 
@@ -98,6 +102,21 @@ impl Face {
     /// Whether stdout turned out to be closed.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Whoever read stdout has left.
+    pub(crate) fn reader_left(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Why something that was asked for could not be written; a reader that
+    /// left is no reason.
+    pub(crate) fn unwritten(&self) -> Option<Failure> {
+        let error = self.unwritten.get()?;
+        let errno = error.raw_os_error();
+        let error = errno.map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
+        let failure = Failure::from_io(Stage::Send, error);
+        Some(failure.message("standard output cannot be written"))
     }
 
     /// Shows an event.
@@ -149,7 +168,10 @@ impl Face {
     /// Writes a text that was asked for: as it is, or as one record.
     pub(crate) fn page(&self, text: &str) {
         if self.json {
-            let page = Words { kind: "page", text: text.to_owned() };
+            let page = Words {
+                kind: "page",
+                text: text.to_owned(),
+            };
             self.out(&json::line(&page, now()));
         } else {
             self.out(text);
@@ -159,7 +181,10 @@ impl Face {
     /// Says that what was asked for is done.
     pub(crate) fn done(&self, text: &str) {
         if self.json {
-            let done = Words { kind: "done", text: text.to_owned() };
+            let done = Words {
+                kind: "done",
+                text: text.to_owned(),
+            };
             self.out(&json::line(&done, now()));
         } else {
             self.say(text);
@@ -167,9 +192,12 @@ impl Face {
     }
 
     fn out(&self, text: &str) {
-        let mut out = std::io::stdout().lock();
-        if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
-            self.closed.store(true, Ordering::Relaxed);
+        let mut out = io::stdout().lock();
+        if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush()) {
+            self.reader_left();
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                let _ = self.unwritten.set(error); // the first says why
+            }
         }
     }
 
@@ -203,5 +231,5 @@ impl Record for Words {
 
 fn say(text: &str) {
     // When nobody hears, nothing can be said about it.
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }

@@ -50,7 +50,7 @@ pub(super) fn event(event: &Event, quiet: bool, verbose: bool, hints: bool) -> O
         Event::Note(record) => {
             let mut line = Line::default();
             record.fields(&mut line);
-            format!("{}: {}", record.kind(), line.0)
+            format!("{}: {}{}", record.kind(), line.text, of(&line.service))
         }
         _ if !verbose => return None,
         Event::Opened {
@@ -79,16 +79,20 @@ pub(super) fn event(event: &Event, quiet: bool, verbose: bool, hints: bool) -> O
     Some(text)
 }
 
-/// A record's fields in one line; a text is shown alone, the rest with names.
+/// A record's fields in one line; a text is shown alone, the rest with names,
+/// and whose it is comes last, as in every line.
 #[derive(Default)]
-struct Line(String);
+struct Line {
+    text: String,
+    service: String,
+}
 
 impl Line {
     fn put(&mut self, text: &str) {
-        if !self.0.is_empty() {
-            self.0.push_str(", ");
+        if !self.text.is_empty() {
+            self.text.push_str(", ");
         }
-        self.0.push_str(text);
+        self.text.push_str(text);
     }
 }
 
@@ -96,6 +100,7 @@ impl netloom_base::Fields for Line {
     fn text(&mut self, name: &'static str, value: &str) {
         match name {
             "text" => self.put(value),
+            "service" => value.clone_into(&mut self.service),
             _ => self.put(&format!("{name} {value}")),
         }
     }

@@ -166,14 +166,15 @@ impl Cores {
     /// Ends every core. Tasks that still run are dropped. Waits for the threads.
     pub fn stop(&self) {
         self.0.stop.cancel();
-        let joins = std::mem::take(
-            &mut self
+        // The hooks hold what they start; it must not outlive the cores.
+        let Starting { hooks, joins } = std::mem::take(
+            &mut *self
                 .0
                 .starting
                 .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .joins,
+                .unwrap_or_else(PoisonError::into_inner),
         );
+        drop(hooks);
         for join in joins {
             // A core that panicked has told so already.
             let _ = join.join();

@@ -92,7 +92,7 @@ fn console(block: &Block) -> Result<(), String> {
         let good = if serves {
             running.until(well)
         } else {
-            running.to_its_end(well)
+            running.run_out(well)
         };
         if !good {
             let said = ports.written(running.said()).join("\n");

@@ -76,8 +76,8 @@ impl Folder {
     /// Runs a command to its end: whether it went well, and what it said.
     pub(crate) fn run(&self, line: &str) -> (bool, String) {
         let mut running = self.start(line);
-        running.to_its_end(|_| true);
-        let good = running.child.wait().is_ok_and(|status| status.success());
+        let ended = running.run_out(|_| true);
+        let good = ended && running.child.wait().is_ok_and(|status| status.success());
         (good, running.said.join("\n"))
     }
 }
@@ -131,7 +131,7 @@ impl Running {
     }
 
     /// Listens until the command has said everything, and asks then.
-    pub(crate) fn to_its_end(&mut self, well: impl Fn(&[String]) -> bool) -> bool {
+    pub(crate) fn run_out(&mut self, well: impl Fn(&[String]) -> bool) -> bool {
         let end = Instant::now() + PATIENCE;
         loop {
             match self
@@ -152,7 +152,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
-            let group = format!("kill -KILL -- -{}", self.child.id());
+            let group = format!("kill -KILL -{}", self.child.id());
             let _ = Command::new("sh")
                 .arg("-c")
                 .arg(group)

@@ -73,6 +73,10 @@ pub(crate) fn random(len: usize) -> Vec<u8> {
 pub(crate) fn assert_same(got: &[u8], sent: &[u8]) {
     if got != sent {
         let at = got.iter().zip(sent).position(|(a, b)| a != b);
-        panic!("{} bytes of {}, first difference at {at:?}", got.len(), sent.len());
+        panic!(
+            "{} bytes of {}, first difference at {at:?}",
+            got.len(),
+            sent.len()
+        );
     }
 }

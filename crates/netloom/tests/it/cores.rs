@@ -1,1 +1,196 @@
-//! cores
+//! Connections on several cores: spread evenly, and moved without a loss.
+
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use netloom_base::{Endpoint, Failure};
+use netloom_host::{Plan, Running, ServicePlan, Written, check, os_net, start};
+use netloom_protocol::Service;
+use netloom_transport::cores::{Cores, Threads};
+use netloom_transport::{BoxFuture, Conn, Cx};
+
+use crate::client::{assert_same, echoed, open, random, there_and_back};
+use crate::program::{Server, addr};
+
+/// Services that run in this process until this is dropped.
+struct Inside {
+    running: Arc<Running>,
+    cx: Cx,
+    cores: Cores,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Inside {
+    /// One echo for each `on`; `put` may put something else in its place.
+    fn start(
+        threads: Threads,
+        on: &[&str],
+        put: impl Fn(usize) -> Option<Arc<dyn Service>>,
+    ) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let services = on.iter().enumerate().map(|(i, on)| ServicePlan {
+            name: format!("service-{i}"),
+            kind: "echo".into(),
+            on: vec![Written::from(*on)],
+            ..ServicePlan::default()
+        });
+        let plan = Plan {
+            services: services.collect(),
+            ..Plan::default()
+        };
+        let net = os_net();
+        let Ok(mut prepared) = check(&plan, &*net) else {
+            panic!("the plan is sound")
+        };
+        for (i, service) in prepared.iter_mut().enumerate() {
+            if let Some(other) = put(i) {
+                service.on[0].1 = other;
+            }
+        }
+        let cores = Cores::start(threads).unwrap();
+        let (cx, running) = runtime.block_on(async {
+            let cx = Cx::os(net);
+            let running = start(prepared, &cx, Some(cores.clone())).await.unwrap();
+            (cx, running)
+        });
+        Inside {
+            running: Arc::new(running),
+            cx,
+            cores,
+            _runtime: runtime,
+        }
+    }
+
+    fn addr(&self, service: usize) -> std::net::SocketAddr {
+        let endpoints: Vec<Endpoint> = self
+            .running
+            .bound()
+            .map(|(_, bound)| bound.endpoint())
+            .collect();
+        addr(&endpoints[service].to_string())
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.cx.shutdown().abort();
+        self.cores.stop();
+    }
+}
+
+#[test]
+fn a_fixed_number_of_threads_shares_connections_evenly() {
+    let inside = Inside::start(Threads::Fixed(4), &["tcp://127.0.0.1:0"], |_| None);
+    let mut clients: Vec<TcpStream> = (0..64)
+        .map(|_| {
+            let mut stream = open(inside.addr(0));
+            echoed(&mut stream, b"placed");
+            stream
+        })
+        .collect();
+    assert_eq!(inside.running.per_core(), [16; 4]);
+    for stream in &mut clients {
+        echoed(stream, b"and served there");
+    }
+    assert_eq!(inside.running.connections(), 64);
+}
+
+/// Keeps its core busy for as long as its client stays.
+struct Burner(Arc<AtomicBool>);
+
+impl Service for Burner {
+    fn serve<'a>(&'a self, _conn: Conn, _: &'a Cx) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            while self.0.load(Ordering::Relaxed) {
+                let slice = Instant::now() + Duration::from_micros(500);
+                while Instant::now() < slice {
+                    std::hint::spin_loop();
+                }
+                tokio::task::yield_now().await;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// One core is kept busy; connections that talk on it move to another as soon
+/// as the machine has time to spare for one, and nothing is lost on the way.
+#[test]
+fn busy_connections_move_off_a_busy_core_and_lose_nothing() {
+    const LONGEST: Duration = Duration::from_secs(6);
+    let burning = Arc::new(AtomicBool::new(true));
+    let burner = burning.clone();
+    let on = ["tcp://127.0.0.1:0", "tcp://127.0.0.1:0"];
+    let inside = Inside::start(Threads::Adaptive(2), &on, move |i| {
+        (i == 0).then(|| Arc::new(Burner(burner.clone())) as Arc<dyn Service>)
+    });
+    let (fire, at) = (inside.addr(0), inside.addr(1));
+    let mut clients: Vec<TcpStream> = (0..6).map(|_| open(at)).collect();
+    for stream in &mut clients {
+        echoed(stream, b"all on the first core");
+    }
+    assert_eq!(inside.running.per_core(), [6]);
+    let _fire = open(fire);
+
+    let piece = random(40_000);
+    let end = Instant::now() + LONGEST;
+    // The burner counts on its core: all others have left it when one is there.
+    let all_moved =
+        |per_core: &[usize]| per_core.len() == 2 && per_core[0] <= 1 && per_core[1] >= 6;
+    while !all_moved(&inside.running.per_core()) && Instant::now() < end {
+        for stream in &mut clients {
+            echoed_in_parts(stream, &piece);
+        }
+    }
+    let per_core = inside.running.per_core();
+    burning.store(false, Ordering::Relaxed);
+    // Each goes on where it is now, to its end in good order.
+    for stream in &clients {
+        assert_same(&there_and_back(stream, &piece), &piece);
+    }
+    if per_core.len() == 1 {
+        eprintln!("skipped: the machine had no time to spare for a second core");
+        return;
+    }
+    assert!(per_core[1] >= 1, "nobody moved: {per_core:?}");
+}
+
+/// Writes from one thread and reads in another, so that both directions are
+/// full when the connection is asked to move.
+fn echoed_in_parts(stream: &mut TcpStream, bytes: &[u8]) {
+    use std::io::{Read, Write};
+
+    let mut writing = stream.try_clone().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for chunk in bytes.chunks(7001) {
+                writing.write_all(chunk).unwrap();
+            }
+        });
+        let mut back = vec![0; bytes.len()];
+        stream.read_exact(&mut back).unwrap();
+        assert_same(&back, bytes);
+    });
+}
+
+/// The same from outside: whatever the cores do, every byte comes back.
+#[test]
+fn long_busy_connections_lose_nothing_however_many_threads_serve() {
+    let sent = random(8 << 20);
+    for threads in [&[][..], &["--threads", "1"], &["--threads", "4"]] {
+        let args = [&["listen", "tcp://127.0.0.1:0", "--echo"], threads].concat();
+        let server = Server::netloom(&args);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                let (at, sent) = (server.addr(), &sent);
+                scope.spawn(move || assert_same(&there_and_back(&open(at), sent), sent));
+            }
+        });
+        server.stop();
+    }
+}

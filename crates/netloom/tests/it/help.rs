@@ -19,7 +19,11 @@ fn commands() -> Vec<Vec<String>> {
 
 fn help(path: &[String]) -> String {
     let ended = run(path.iter().map(String::as_str).chain(["--help"]), b"");
-    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{path:?}");
+    assert_eq!(
+        (ended.code, ended.stderr.as_str()),
+        (Some(0), ""),
+        "{path:?}"
+    );
     ended.text()
 }
 
@@ -41,7 +45,12 @@ fn short_help_and_long_help_are_the_same_and_every_flag_is_explained() {
     }
     for verb in netloom_cli::command().get_subcommands() {
         for arg in verb.get_arguments() {
-            assert!(arg.get_help().is_some(), "{} {}", verb.get_name(), arg.get_id());
+            assert!(
+                arg.get_help().is_some(),
+                "{} {}",
+                verb.get_name(),
+                arg.get_id()
+            );
         }
     }
 }
@@ -58,9 +67,14 @@ fn examples(help: &str) -> Vec<String> {
 /// The words of the netloom command in a shell line, without redirections and
 /// what it is piped into.
 fn words(line: &str) -> Vec<String> {
-    let line = line.strip_prefix("source <(").map_or(line, |inner| inner.trim_end_matches(')'));
+    let line = line
+        .strip_prefix("source <(")
+        .map_or(line, |inner| inner.trim_end_matches(')'));
     let all = shell_words::split(line).unwrap_or_else(|error| panic!("{line}: {error}"));
-    let words: Vec<String> = all.into_iter().take_while(|w| !matches!(w.as_str(), "|" | "<" | ">")).collect();
+    let words: Vec<String> = all
+        .into_iter()
+        .take_while(|w| !matches!(w.as_str(), "|" | "<" | ">"))
+        .collect();
     assert_eq!(words[0], "netloom", "{line}");
     words
 }
@@ -71,20 +85,32 @@ fn every_example_can_be_typed() {
     for path in commands() {
         let examples = examples(&help(&path));
         // A kind's page is its flags; the verb above it has the examples.
-        assert!(path.len() == 2 || !examples.is_empty(), "{path:?} has no example");
+        assert!(
+            path.len() == 2 || !examples.is_empty(),
+            "{path:?} has no example"
+        );
         for line in examples {
             seen += 1;
             let words = words(&line);
             let matches = netloom_cli::command().try_get_matches_from(&words);
             let matches = matches.unwrap_or_else(|error| panic!("{line}: {error}"));
             let (verb, matches) = matches.subcommand().unwrap();
-            if matches.try_contains_id("print-config").is_ok() && line.contains("--echo") || verb == "serve" {
-                let ended = run(words[1..].iter().map(String::as_str).chain(["--print-config"]), b"");
+            if matches.try_contains_id("print-config").is_ok() && line.contains("--echo")
+                || verb == "serve"
+            {
+                let ended = run(
+                    words[1..]
+                        .iter()
+                        .map(String::as_str)
+                        .chain(["--print-config"]),
+                    b"",
+                );
                 assert_eq!(ended.code, Some(0), "{line}: {ended:?}");
             }
             if let Ok(Some(urls)) = matches.try_get_many::<String>("url") {
                 for url in urls {
-                    url.parse::<netloom_base::EndpointSet>().unwrap_or_else(|e| panic!("{line}: {e}"));
+                    url.parse::<netloom_base::EndpointSet>()
+                        .unwrap_or_else(|e| panic!("{line}: {e}"));
                 }
             }
         }
@@ -99,7 +125,11 @@ fn completions_are_scripts_that_name_every_verb() {
         assert_eq!(ended.code, Some(0), "{ended:?}");
         let script = ended.text();
         for verb in netloom_cli::command().get_subcommands() {
-            assert!(script.contains(verb.get_name()), "{shell}: {}", verb.get_name());
+            assert!(
+                script.contains(verb.get_name()),
+                "{shell}: {}",
+                verb.get_name()
+            );
         }
     }
     let script = format!(

@@ -11,6 +11,7 @@
     reason = "a test runs beside the product: it has no Cx, and a panic is its answer"
 )]
 
+mod activation;
 mod client;
 mod contract;
 mod cores;
@@ -24,4 +25,5 @@ mod pipes;
 mod plan;
 mod program;
 mod signals;
+mod stdout;
 mod told;

@@ -30,8 +30,23 @@ fn the_file_that_flags_print_does_the_same() {
         "1s",
     ];
     let serve = [
-        "serve", "reply", "--on", listen[1], "--on", listen[2], "--text", words, "--per-line",
-        "--threads", "2", "--max-conns", "5", "--idle", "5m", "--drain", "1s",
+        "serve",
+        "reply",
+        "--on",
+        listen[1],
+        "--on",
+        listen[2],
+        "--text",
+        words,
+        "--per-line",
+        "--threads",
+        "2",
+        "--max-conns",
+        "5",
+        "--idle",
+        "5m",
+        "--drain",
+        "1s",
     ];
     let printed = run(listen.into_iter().chain(["--print-config"]), b"");
     assert_eq!(printed.code, Some(0), "{printed:?}");
@@ -51,6 +66,23 @@ fn the_file_that_flags_print_does_the_same() {
     let expected = b"a 'quoted' \"text\" \\ with \0 and \xff\r\n".repeat(2);
     assert_eq!(answers(netloom().args(listen)), expected);
     assert_eq!(answers(netloom().args(["up", &file])), expected);
+}
+
+#[test]
+fn a_file_printed_by_up_is_the_same_plan() {
+    let folder = Folder::new();
+    let (first, second) = (folder.join("first.toml"), folder.join("second.toml"));
+    std::fs::write(&first, run(["up", "--example"], b"").stdout).unwrap();
+    let printed = run(["up", &first, "--threads", "3", "--print-config"], b"");
+    assert_eq!(
+        (printed.code, printed.stderr.as_str()),
+        (Some(0), ""),
+        "{printed:?}"
+    );
+    assert!(printed.text().starts_with("threads = 3\n"), "{printed:?}");
+    std::fs::write(&second, &printed.stdout).unwrap();
+    let again = run(["up", &second, "--print-config"], b"");
+    assert_eq!(again.text(), printed.text());
 }
 
 #[test]
@@ -85,7 +117,10 @@ fn a_broken_file_is_told_all_its_mistakes_at_once() {
     std::fs::write(folder.path().join("broken.toml"), BROKEN).unwrap();
     let check = |more: &[&str]| {
         let mut command = netloom();
-        command.current_dir(folder.path()).args(["up", "broken.toml", "--check"]).args(more);
+        command
+            .current_dir(folder.path())
+            .args(["up", "broken.toml", "--check"])
+            .args(more);
         crate::program::Program::start(&mut command).end()
     };
     let plain = check(&[]);
@@ -95,8 +130,22 @@ fn a_broken_file_is_told_all_its_mistakes_at_once() {
     let json = check(&["--json"]);
     assert_eq!((json.code, json.stderr.as_str()), (Some(2), ""));
     let lines = told::lines(&json.stdout);
-    assert!(lines.iter().all(|line| told::text(line, "code") == "parse.config"));
-    let wrong = ["thread", "ecko", "99999", "tpc", r"\\q", "max-cons", "soon", "[service.three]", "broken.toml:9"];
+    assert!(
+        lines
+            .iter()
+            .all(|line| told::text(line, "code") == "parse.config")
+    );
+    let wrong = [
+        "thread",
+        "ecko",
+        "99999",
+        "tpc",
+        r"\\q",
+        "max-cons",
+        "soon",
+        "[service.three]",
+        "broken.toml:9",
+    ];
     for word in wrong {
         let found = lines.iter().any(|line| line.to_string().contains(word));
         assert!(found, "{word} is not told in:\n{}", plain.stderr);
@@ -107,8 +156,16 @@ fn a_broken_file_is_told_all_its_mistakes_at_once() {
 fn a_file_that_is_missing_is_named_with_the_reason() {
     let ended = run(["up", "/no/such/file"], b"");
     assert_eq!(ended.code, Some(2));
-    assert!(ended.stderr.starts_with("error[parse.config]: /no/such/file"), "{ended:?}");
-    assert!(ended.stderr.contains("ENOENT") || ended.stderr.to_lowercase().contains("no such file"), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .starts_with("error[parse.config]: /no/such/file"),
+        "{ended:?}"
+    );
+    assert!(
+        ended.stderr.contains("ENOENT") || ended.stderr.to_lowercase().contains("no such file"),
+        "{ended:?}"
+    );
 }
 
 #[test]
@@ -125,8 +182,14 @@ fn one_address_in_use_starts_nothing() {
     let ended = run(["up", &file], b"");
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stderr.starts_with("error[bind.in-use"), "{ended:?}");
-    assert!(ended.stderr.contains(holder.endpoint()) && !ended.stderr.contains("listening"), "{ended:?}");
-    assert!(!folder.path().join("free.sock").exists(), "its socket file was left over");
+    assert!(
+        ended.stderr.contains(holder.endpoint()) && !ended.stderr.contains("listening"),
+        "{ended:?}"
+    );
+    assert!(
+        !folder.path().join("free.sock").exists(),
+        "its socket file was left over"
+    );
     let mut stream = client::open(holder.addr());
     stream.write_all(b"the holder serves on").unwrap();
     stream.shutdown(Shutdown::Write).unwrap();

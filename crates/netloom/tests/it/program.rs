@@ -57,7 +57,11 @@ impl Output {
             let left = end.saturating_duration_since(Instant::now());
             if state.ended || left.is_zero() {
                 let said = tail(&state.bytes);
-                let why = if state.ended { "it ended" } else { "time passed" };
+                let why = if state.ended {
+                    "it ended"
+                } else {
+                    "time passed"
+                };
                 drop(state);
                 panic!("no {what}, {why}; it said:\n{said}");
             }

@@ -41,7 +41,11 @@ pub(crate) fn kinds(lines: &[Value]) -> Vec<&str> {
 pub(crate) fn one_end(lines: &[Value]) -> &Value {
     let is_end = |kind: &&str| matches!(*kind, "story" | "diagnosis" | "done");
     let kinds = kinds(lines);
-    assert_eq!(kinds.iter().filter(|kind| is_end(kind)).count(), 1, "{kinds:?}");
+    assert_eq!(
+        kinds.iter().filter(|kind| is_end(kind)).count(),
+        1,
+        "{kinds:?}"
+    );
     let last = lines.last().unwrap();
     assert!(is_end(&text(last, "kind")), "{kinds:?}");
     last
