@@ -55,7 +55,8 @@ pub fn main() -> ExitCode {
         .iter()
         .take_while(|arg| *arg != "--")
         .any(|arg| arg == "--json");
-    let matches = match verb::command().try_get_matches_from(argv) {
+    let typed = argv.get(1).and_then(|word| word.to_str());
+    let matches = match verb::command_for(typed).try_get_matches_from(&argv) {
         Ok(matches) => matches,
         Err(error) => return refused(&error, json),
     };

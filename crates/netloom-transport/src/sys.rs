@@ -350,3 +350,24 @@ where
     };
     watched.map_err(Into::into)
 }
+
+/// How many processors this thread may run on (sched_getaffinity(2)).
+#[cfg(target_os = "linux")]
+pub(crate) fn processors() -> usize {
+    // SAFETY: all-zero is an empty set of processors.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `set` is as large as said, and the kernel fills no more.
+    let result = unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) };
+    // SAFETY: `set` is a set the kernel filled, or the empty one.
+    let count = unsafe { libc::CPU_COUNT(&set) };
+    if result == 0 {
+        usize::try_from(count).unwrap_or(1).max(1)
+    } else {
+        1
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

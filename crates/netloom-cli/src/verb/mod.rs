@@ -37,12 +37,33 @@ static VERBS: &[&dyn Verb] = &[
 
 /// The verb of that name.
 pub(crate) fn find(name: &str) -> Option<&'static dyn Verb> {
-    VERBS.iter().find(|verb| verb.name() == name).copied()
+    find_listed(name).copied()
+}
+
+fn find_listed(name: &str) -> Option<&'static &'static dyn Verb> {
+    VERBS.iter().find(|verb| verb.name() == name)
 }
 
 /// The whole command line: help, completions and man pages are made of it.
 pub fn command() -> Command {
-    let top = Command::new("netloom")
+    VERBS.iter().fold(top(), with_verb)
+}
+
+/// The command line of one verb, when the first word typed names one: the
+/// flags of all the others take longer to make than a server takes to start.
+pub(crate) fn command_for(typed: Option<&str>) -> Command {
+    match typed.and_then(find_listed) {
+        Some(verb) => with_verb(top(), verb),
+        None => command(),
+    }
+}
+
+fn with_verb(top: Command, verb: &&'static dyn Verb) -> Command {
+    top.subcommand(with_common_flags(verb.command().name(verb.name())))
+}
+
+fn top() -> Command {
+    Command::new("netloom")
         .version(env!("CARGO_PKG_VERSION"))
         .about("the network workbench: open, serve, carry, move and explain any network conversation")
         .after_help(
@@ -51,10 +72,7 @@ pub fn command() -> Command {
              netloom connect tcp://localhost:7007         talk to it",
         )
         .subcommand_required(true)
-        .arg_required_else_help(true);
-    VERBS.iter().fold(top, |top, verb| {
-        top.subcommand(with_common_flags(verb.command().name(verb.name())))
-    })
+        .arg_required_else_help(true)
 }
 
 /// Examples, as they stand under every verb's help.

@@ -12,7 +12,7 @@ mod pressure;
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub enum Threads {
 impl Threads {
     /// As many as the machine lets this process use, one at first.
     pub fn as_the_machine_has() -> Self {
-        Threads::Adaptive(std::thread::available_parallelism().map_or(1, usize::from))
+        Threads::Adaptive(crate::sys::processors())
     }
 
     fn most(self) -> usize {
@@ -42,6 +42,13 @@ impl Threads {
             Threads::Fixed(n) | Threads::Adaptive(n) => n.clamp(1, 1024),
         }
     }
+}
+
+/// How many cores this process may keep busy, control groups considered. That
+/// takes a dozen files to find out, so nobody does before a second core is wanted.
+fn allowance() -> usize {
+    static ALLOWANCE: OnceLock<usize> = OnceLock::new();
+    *ALLOWANCE.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// Called on each core as it starts, with its number.
@@ -69,7 +76,7 @@ struct Starting {
 
 #[derive(Default)]
 struct Core {
-    handle: std::sync::OnceLock<Handle>,
+    handle: OnceLock<Handle>,
     connections: AtomicUsize,
     /// How busy its thread was in the last interval, in thousandths.
     busy: AtomicUsize,
@@ -243,7 +250,7 @@ impl Cores {
             let away = self.place_away(here);
             let other = (away != here)
                 .then(|| self.0.cores[away].busy.load(Ordering::Relaxed) as f64 / 1000.0);
-            let may_wake = self.running() < self.0.cores.len();
+            let may_wake = self.running() < self.0.cores.len().min(allowance());
             match pressure.relieve(busy, other, may_wake, &mut meter) {
                 Relief::None => crate::seat::let_move(0),
                 Relief::Move(count) => crate::seat::let_move(count),
