@@ -18,6 +18,9 @@ const DEBIAN: &[(&str, &str)] = &[
     ("python3", "python3"),
     ("python3-venv", ""),
     ("iproute2", "ip"),
+    ("nftables", "nft"),
+    ("openssl", "openssl"),
+    ("util-linux", "setpriv"),
 ];
 
 const REQUIREMENTS: &str = "benches/peers/requirements.txt";

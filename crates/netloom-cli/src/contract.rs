@@ -67,7 +67,10 @@ pub fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let face = Face::new(matches);
-    let unwritten = |()| face.unwritten().map_or(Ok(()), |failure| Err(failure.into()));
+    let unwritten = |()| {
+        face.unwritten()
+            .map_or(Ok(()), |failure| Err(failure.into()))
+    };
     let result = match verb.run(matches, &face).and_then(unwritten) {
         // What a person wrote wrong says itself what is wrong.
         Err(Stop::Failed(failure))

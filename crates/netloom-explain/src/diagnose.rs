@@ -9,10 +9,16 @@ use netloom_base::{Code, Complaint, Diagnosis, Failure, Stage};
 pub fn diagnose(failure: &Failure) -> Diagnosis {
     let mut drawing = None;
     let mut evidence = Vec::new();
-    // A step that is the failure itself is not told twice.
+    // A step that is the failure itself is not told twice, nor what a name
+    // server answered.
+    let asked = failure
+        .facts()
+        .iter()
+        .any(|fact| matches!(fact, Fact::Answered { .. }));
     let failed = failure.trail().iter().filter(|step| step.failed.is_some());
     let steps: Vec<&Step> = failed
         .filter(|step| !says_the_summary(step, failure))
+        .filter(|step| step.stage != Stage::Resolve || !asked)
         .collect();
     for fact in failure.facts() {
         match fact {

@@ -5,7 +5,8 @@ use std::sync::{Arc, LazyLock};
 use netloom_protocol::PROTOCOLS;
 use netloom_transport::resolve::Dns;
 use netloom_transport::{
-    Assembly, Layer, Net, Transport, exec::Exec, fd::Fd, stdio::Stdio, tcp::Tcp, tls::Tls, unix::Unix,
+    Assembly, Layer, Net, Transport, exec::Exec, fd::Fd, stdio::Stdio, tcp::Tcp, tls::Tls,
+    unix::Unix,
 };
 
 /// This host's network.

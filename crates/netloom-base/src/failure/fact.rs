@@ -139,7 +139,11 @@ impl fmt::Display for Fact {
                 asked,
                 answer,
                 took,
-            } => write!(f, "{server} answered {answer} for {asked} in {}", Spoken(*took)),
+            } => write!(
+                f,
+                "{server} answered {answer} for {asked} in {}",
+                Spoken(*took)
+            ),
             Fact::Said { what, .. } | Fact::Noted { what, .. } => f.write_str(what),
         }
     }

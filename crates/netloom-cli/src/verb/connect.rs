@@ -90,6 +90,9 @@ impl Verb for Connect {
             let began = cx.now();
             let stack = cx.net().stack(&endpoint, Role::Dial)?;
             let conn = open(&stack, &cx).await?;
+            for fact in conn.learned() {
+                face.note(fact.to_string());
+            }
             let mut story = begun(&stack, &conn);
             let carried = talk(conn, script, face, &cx)
                 .await

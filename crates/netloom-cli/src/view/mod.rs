@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use clap::ArgMatches;
+use netloom_base::event::Remark;
 use netloom_base::{Diagnosis, Event, Failure, Fields, Record, Stage, Timestamp};
 use netloom_transport::cx::Stamped;
 
@@ -155,6 +156,13 @@ impl Face {
             endpoint: endpoint.to_owned(),
             tool: None,
         };
+        self.event(&Stamped { at: now(), event });
+    }
+
+    /// Remarks on something that went well enough, but should be known.
+    pub(crate) fn note(&self, text: String) {
+        let service = "".into();
+        let event = Event::Note(Box::new(Remark { service, text }));
         self.event(&Stamped { at: now(), event });
     }
 

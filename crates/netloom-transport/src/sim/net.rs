@@ -135,11 +135,7 @@ impl SimNet {
 struct Names(Arc<World>);
 
 impl Resolver for Names {
-    fn lookup<'a>(
-        &'a self,
-        name: &'a str,
-        _: &'a Cx,
-    ) -> BoxFuture<'a, Result<Found, Failure>> {
+    fn lookup<'a>(&'a self, name: &'a str, _: &'a Cx) -> BoxFuture<'a, Result<Found, Failure>> {
         Box::pin(async move {
             if name == "localhost" {
                 return Ok(vec![IpAddr::from([127, 0, 0, 1])].into());
