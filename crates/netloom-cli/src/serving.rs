@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use netloom_base::{Code, Complaint, Failure, Limits, Side, Stage};
-use netloom_host::{Plan, Running, check, notify::notify, os_net, start};
+use netloom_host::{Plan, Prepared, Running, check, notify::notify, os_net, start};
 use netloom_transport::cores::{Cores, Threads};
 use netloom_transport::cx::{Events, OsClock, Stamped};
-use netloom_transport::{Cx, Shutdown};
+use netloom_transport::{Cx, Net, Shutdown};
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
 
@@ -56,11 +56,23 @@ pub(crate) fn threads(matches: &ArgMatches) -> Option<usize> {
     matches.get_one::<u16>("threads").map(|n| usize::from(*n))
 }
 
-/// Checks the plan and runs it until it is stopped.
+/// Checks a plan that flags made, and runs it until it is stopped.
 pub(crate) fn serve(plan: &Plan, matches: &ArgMatches, face: &Face) -> Result<(), Stop> {
     let timeout = timeout(matches)?;
     let net = os_net();
-    let prepared = check(plan, &*net).map_err(|complaints| mistakes(plan, &complaints))?;
+    let prepared = check(plan, &*net).map_err(|complaints| mistakes(&complaints))?;
+    serve_checked(plan, prepared, net, timeout, matches, face)
+}
+
+/// Runs a checked plan until it is stopped.
+pub(crate) fn serve_checked(
+    plan: &Plan,
+    prepared: Vec<Prepared>,
+    net: Arc<dyn Net>,
+    timeout: Option<Duration>,
+    matches: &ArgMatches,
+    face: &Face,
+) -> Result<(), Stop> {
     if matches.get_flag("print-config") {
         face.page(plan.to_string().trim_end());
         return Ok(());
@@ -143,13 +155,14 @@ async fn run(running: Running, cx: &Cx, timeout: Option<Duration>, mut signals: 
     }
 }
 
-/// Mistakes of a file are its own; those of a command line are of an endpoint
-/// or of a flag.
-fn mistakes(plan: &Plan, complaints: &[Complaint]) -> Stop {
-    let code = |complaint: &Complaint| match &plan.source {
-        Some(_) => Code::PARSE_CONFIG,
-        None if complaint.text.starts_with("--") => Code::PARSE_SETTING,
-        None => Code::PARSE_ENDPOINT,
+/// Mistakes of a command line are of a flag or of an endpoint.
+fn mistakes(complaints: &[Complaint]) -> Stop {
+    let code = |complaint: &Complaint| {
+        if complaint.text.starts_with("--") {
+            Code::PARSE_SETTING
+        } else {
+            Code::PARSE_ENDPOINT
+        }
     };
     let each =
         |complaint| netloom_explain::mistakes(code(complaint), std::slice::from_ref(complaint));

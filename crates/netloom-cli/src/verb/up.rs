@@ -2,11 +2,12 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use netloom_base::Code;
-use netloom_host::{Plan, load_and_check, os_net};
+use netloom_host::{Plan, Prepared, load_and_check, os_net};
+use netloom_transport::Net;
 
 use super::{Verb, examples};
-use crate::contract::Stop;
-use crate::serving::{file_failure, serve, threads, with_running_flags};
+use crate::contract::{Stop, timeout};
+use crate::serving::{file_failure, serve_checked, threads, with_running_flags};
 use crate::view::Face;
 
 pub(super) struct Up;
@@ -58,7 +59,8 @@ impl Verb for Up {
         let file = matches
             .get_one::<String>("file")
             .map_or("netloom.toml", String::as_str);
-        let mut plan = read(file)?;
+        let net = os_net();
+        let (mut plan, prepared) = read(file, &*net)?;
         plan.threads = threads(matches).or(plan.threads);
         if matches.get_flag("check") {
             let services = match plan.services.len() {
@@ -68,13 +70,13 @@ impl Verb for Up {
             face.done(&format!("{file}: {services}, nothing wrong"));
             return Ok(());
         }
-        serve(&plan, matches, &face.with_hints())
+        let timeout = timeout(matches)?;
+        serve_checked(&plan, prepared, net, timeout, matches, &face.with_hints())
     }
 }
 
-fn read(file: &str) -> Result<Plan, Stop> {
+fn read(file: &str, net: &dyn Net) -> Result<(Plan, Vec<Prepared>), Stop> {
     let text = std::fs::read_to_string(file).map_err(|error| file_failure(file, error))?;
-    let (plan, _) = load_and_check(file, &text, &*os_net())
-        .map_err(|complaints| Stop::mistakes(Code::PARSE_CONFIG, &complaints))?;
-    Ok(plan)
+    load_and_check(file, &text, net)
+        .map_err(|complaints| Stop::mistakes(Code::PARSE_CONFIG, &complaints))
 }
