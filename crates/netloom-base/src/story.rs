@@ -1,5 +1,6 @@
 //! How one conversation went, from the first step to the last byte.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -20,12 +21,41 @@ pub struct Story {
     pub peer: Option<String>,
     /// What was done, in order, with times.
     pub steps: Vec<Step>,
+    /// What was learned on the way, in the order of the conversation.
+    pub told: Vec<Told>,
     /// Bytes received.
     pub received: u64,
     /// Bytes sent.
     pub sent: u64,
     /// How long it lasted.
     pub lasted: Duration,
+}
+
+/// One thing learned in a conversation that went well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// What it is about, in one word of at most nine letters: a layer, a
+    /// protocol, a stage.
+    pub about: &'static str,
+    /// What was learned, lower case, no full stop.
+    pub text: String,
+    /// The system call, file or peer that said it.
+    pub source: Cow<'static, str>,
+}
+
+impl Told {
+    /// Something learned, and who said it.
+    pub fn new(
+        about: &'static str,
+        text: impl Into<String>,
+        source: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Told {
+            about,
+            text: text.into(),
+            source: source.into(),
+        }
+    }
 }
 
 impl fmt::Display for Story {
@@ -39,6 +69,12 @@ impl fmt::Display for Story {
         }
         for step in &self.steps {
             write!(f, "\n  {:<9} {step}", step.stage.name())?;
+        }
+        let mut about = "";
+        for told in &self.told {
+            let heading = if told.about == about { "" } else { told.about };
+            about = told.about;
+            write!(f, "\n  {heading:<9} {}  ({})", told.text, told.source)?;
         }
         write!(
             f,
@@ -66,8 +102,22 @@ impl Record for Story {
         }
         let steps: Vec<&dyn Record> = self.steps.iter().map(|s| s as &dyn Record).collect();
         to.records("steps", &steps);
+        let told: Vec<&dyn Record> = self.told.iter().map(|t| t as &dyn Record).collect();
+        to.records("told", &told);
         to.number("received", self.received);
         to.number("sent", self.sent);
         to.real("lasted_s", self.lasted.as_secs_f64());
+    }
+}
+
+impl Record for Told {
+    fn kind(&self) -> &'static str {
+        "told"
+    }
+
+    fn fields(&self, to: &mut dyn Fields) {
+        to.text("about", self.about);
+        to.text("text", &self.text);
+        to.text("source", &self.source);
     }
 }

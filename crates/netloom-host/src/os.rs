@@ -26,5 +26,7 @@ pub fn os_net() -> Arc<dyn Net> {
         .filter_map(|protocol| protocol.layer())
         .chain([tls])
         .collect();
-    Arc::new(Assembly::new(transports, layers, Arc::new(Dns::system())))
+    let spoken = PROTOCOLS.iter().map(|protocol| protocol.card());
+    let net = Assembly::new(transports, layers, Arc::new(Dns::system()));
+    Arc::new(net.speaking(spoken))
 }

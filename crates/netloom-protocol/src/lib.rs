@@ -5,12 +5,14 @@
 //! is one room here and one line in [`registry`].
 #![forbid(unsafe_code)]
 
+pub mod greeting;
 pub mod offer;
 pub mod registry;
 pub mod service;
 
 pub mod raw;
 
+pub use greeting::{Greeted, Visit};
 pub use offer::Offer;
 pub use registry::{PROTOCOLS, Protocol, protocol_for};
 pub use service::{MessageService, Service, finish, from_fn};

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use netloom_base::{Card, Kind, SettingError, Settings, Stack};
-use netloom_transport::Layer;
+use netloom_base::{Card, Failure, Kind, SettingError, Settings, Stack};
+use netloom_transport::{BoxFuture, Conn, Cx, Layer};
 
+use crate::greeting::{Greeted, Visit};
 use crate::offer::Offer;
 use crate::service::Service;
 
@@ -20,6 +21,19 @@ pub trait Protocol: Send + Sync {
         offer: &Offer,
         settings: &Settings,
     ) -> Result<Arc<dyn Service>, Vec<SettingError>>;
+
+    /// Opens a dialled conversation far enough to know the peer. `conn` is open
+    /// up to what this protocol stands on. A peer that may stay silent is waited
+    /// for no longer than the greeting deadline.
+    ///
+    /// # Errors
+    /// `greet.*` or a code of the protocol's card, with what the peer said.
+    fn greet<'a>(
+        &'a self,
+        conn: Conn,
+        visit: Visit<'a>,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<Greeted, Failure>>;
 
     /// The layer it is in a stack, when others can stand on it.
     fn layer(&self) -> Option<Arc<dyn Layer>> {

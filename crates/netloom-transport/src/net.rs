@@ -227,6 +227,17 @@ impl Assembly {
         }
     }
 
+    /// Adds the words of protocols that are no layers: their endpoints have a
+    /// meaning, and whoever dials one dials [`Stack::beneath`] it.
+    pub fn speaking(mut self, protocols: impl IntoIterator<Item = &'static Card>) -> Self {
+        let known = self.schemes.cards().to_vec();
+        let new = protocols
+            .into_iter()
+            .filter(|card| known.iter().all(|k| k.name != card.name));
+        self.schemes = Schemes::new(known.iter().copied().chain(new));
+        self
+    }
+
     fn transport(&self, stack: &Stack) -> Result<&dyn Transport, Failure> {
         let card = stack.transport().card;
         self.transports
@@ -252,7 +263,10 @@ impl Net for Assembly {
             .map_err(|error| complaint(&error))?;
         self.transport(&stack)?.check(&stack)?;
         for level in stack.layers_bottom_up() {
-            self.layer(level, &stack)?.check(level, &stack)?;
+            // A protocol that is no layer has nothing to check here.
+            if let Some(layer) = self.layers.get(level.card.name) {
+                layer.check(level, &stack)?;
+            }
         }
         Ok(stack)
     }

@@ -96,6 +96,14 @@ impl Stack {
         self.levels.iter().any(|level| level.card.encrypts)
     }
 
+    /// The same without its top layer: what a protocol stands on. `None` for a
+    /// bare transport.
+    pub fn beneath(&self) -> Option<Stack> {
+        let mut lower = self.clone();
+        lower.levels.remove(0);
+        (!lower.levels.is_empty()).then_some(lower)
+    }
+
     /// Complains, with a caret under the scheme, unless the stack gives `wanted`.
     pub fn require(&self, wanted: Kind) -> Result<(), EndpointError> {
         let gives = self.kind();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::certificate::Certificate;
 use super::code::Code;
 use super::errno::Errno;
+use super::icmp::Icmp;
 
 /// One thing known about a failure.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +16,8 @@ use super::errno::Errno;
 pub enum Fact {
     /// What the kernel answered.
     Errno(Errno),
+    /// What the network said about our packets, and who said it.
+    Icmp(Icmp),
     /// The local address of the socket.
     Local(SocketAddr),
     /// The address that was tried.
@@ -100,6 +103,7 @@ impl Fact {
     pub fn source(&self) -> &str {
         match self {
             Fact::Errno(_) => "errno",
+            Fact::Icmp(_) => "error queue",
             Fact::Local(_) => "getsockname",
             Fact::Tried(_) => "connect",
             Fact::Limit { .. } => "limits",
@@ -119,6 +123,7 @@ impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fact::Errno(errno) => write!(f, "the kernel answered {errno}"),
+            Fact::Icmp(icmp) => write!(f, "{icmp}"),
             Fact::Local(addr) => write!(f, "local address {addr}"),
             Fact::Tried(addr) => write!(f, "tried {addr}"),
             Fact::Limit { name, allows } => write!(f, "{name} allows {allows}"),

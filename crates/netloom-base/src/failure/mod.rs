@@ -9,6 +9,7 @@ mod certificate;
 mod code;
 mod errno;
 pub(crate) mod fact;
+mod icmp;
 mod stage;
 
 use std::error::Error;
@@ -19,6 +20,7 @@ pub use certificate::Certificate;
 pub use code::{CODES, Code, catalogue};
 pub use errno::{Errno, classify};
 pub use fact::Fact;
+pub use icmp::Icmp;
 pub use stage::{Side, Stage, Step};
 
 /// One thing that went wrong.

@@ -16,6 +16,9 @@ pub struct Asking {
     pub within: Duration,
     /// Whether the failed address may be dialled again.
     pub redial: bool,
+    /// Whether other hosts and ports than the endpoint's may be asked, and
+    /// more time be taken for it.
+    pub deep: bool,
 }
 
 impl Default for Asking {
@@ -23,6 +26,7 @@ impl Default for Asking {
         Asking {
             within: Duration::from_secs(3),
             redial: true,
+            deep: false,
         }
     }
 }

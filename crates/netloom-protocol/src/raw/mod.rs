@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use netloom_base::{Address, Card, Kind, Opens, SettingError, Settings};
+use netloom_base::{Address, Card, Failure, Kind, Opens, SettingError, Settings};
+use netloom_transport::{BoxFuture, Conn, Cx};
 
+use crate::greeting::{Greeted, Visit};
 use crate::offer::Offer;
 use crate::registry::Protocol;
 use crate::service::Service;
@@ -46,5 +48,19 @@ impl Protocol for Raw {
                 Err(vec![SettingError::new("on", None, message)])
             }
         }
+    }
+
+    fn greet<'a>(
+        &'a self,
+        conn: Conn,
+        _visit: Visit<'a>,
+        _cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<Greeted, Failure>> {
+        Box::pin(async move {
+            Ok(Greeted {
+                conn: Some(conn),
+                told: Vec::new(),
+            })
+        })
     }
 }

@@ -8,9 +8,10 @@
 use std::io;
 use std::net::SocketAddr;
 
+use netloom_base::failure::Icmp;
+
 #[cfg(not(target_os = "linux"))]
 use super::absent as os;
-use super::data::Icmp;
 #[cfg(target_os = "linux")]
 use super::linux as os;
 

@@ -25,9 +25,11 @@ use absent as os;
 #[cfg(target_os = "linux")]
 use linux as os;
 
+pub use netloom_base::failure::Icmp;
+
 pub use data::{
-    Address, Descriptors, DialEnd, Dialled, Entry, Holder, Icmp, Interface, ListenDrops, Neighbour,
-    Path, PortSettings, Route, State, TcpInfo, UnixEntry,
+    Address, Descriptors, DialEnd, Dialled, Entry, Holder, Interface, ListenDrops, Neighbour, Path,
+    PortSettings, Route, State, TcpInfo, UnixEntry,
 };
 
 use crate::cx::Cx;

@@ -15,6 +15,7 @@ macro_rules! codes {
 
 codes! {
     EXPIRED = "tls.expired", Tls, "the certificate has expired";
+    EXPIRES_SOON = "tls.expires-soon", Tls, "a certificate expires within the time that was asked about";
     NOT_YET_VALID = "tls.not-yet-valid", Tls, "the certificate does not count yet";
     NAME_MISMATCH = "tls.name-mismatch", Tls, "the certificate is for other names";
     SELF_SIGNED = "tls.self-signed", Tls, "the certificate is signed by nobody but itself";

@@ -12,7 +12,9 @@ use tokio::io::unix::AsyncFd;
 use super::netlink::u32_at;
 use super::sys;
 use crate::cx::Cx;
-use crate::probe::data::{DialEnd, Dialled, Icmp, Path};
+use netloom_base::failure::Icmp;
+
+use crate::probe::data::{DialEnd, Dialled, Path};
 
 /// How far is looked.
 const MOST_HOPS: u8 = 24;
