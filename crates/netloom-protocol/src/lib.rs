@@ -7,6 +7,7 @@
 
 pub mod greeting;
 pub mod offer;
+pub mod opening;
 pub mod registry;
 pub mod service;
 
@@ -14,5 +15,6 @@ pub mod raw;
 
 pub use greeting::{Greeted, Visit};
 pub use offer::Offer;
+pub use opening::Opening;
 pub use registry::{PROTOCOLS, Protocol, protocol_for};
 pub use service::{MessageService, Service, finish, from_fn};
