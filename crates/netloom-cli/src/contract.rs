@@ -24,6 +24,8 @@ pub(crate) enum Stop {
     Diagnosed(Vec<Diagnosis>),
     /// Something failed; why is asked when the verb has let go of everything.
     Failed(Failure),
+    /// Several things failed, each for its own reason.
+    FailedEach(Vec<Failure>),
     /// The person asked for the end before it came.
     Interrupted,
 }
@@ -78,6 +80,9 @@ pub fn main() -> ExitCode {
         {
             Err(Stop::Diagnosed(vec![explained(&failure)]))
         }
+        Err(Stop::FailedEach(failures)) if !matches.get_flag("no-probe") => {
+            Err(Stop::Diagnosed(failures.iter().map(explained).collect()))
+        }
         result => result,
     };
     end(&face, result)
@@ -85,7 +90,11 @@ pub fn main() -> ExitCode {
 
 fn end(face: &Face, result: Result<(), Stop>) -> ExitCode {
     match result {
-        Err(Stop::Failed(failure)) => end(face, Err(Stop::Diagnosed(vec![diagnose(&failure)]))),
+        Err(Stop::Failed(failure)) => end(face, Err(Stop::FailedEach(vec![failure]))),
+        Err(Stop::FailedEach(failures)) => {
+            let diagnoses = failures.iter().map(diagnose).collect();
+            end(face, Err(Stop::Diagnosed(diagnoses)))
+        }
         Ok(()) => ExitCode::SUCCESS,
         Err(Stop::Interrupted) => {
             // A person knows what they pressed; a program reads how it ended.

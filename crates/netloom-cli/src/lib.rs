@@ -13,6 +13,7 @@ mod serving;
 mod talk;
 mod verb;
 mod view;
+mod waiting;
 
 pub use contract::main;
 pub use verb::command;

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod diagnose;
+pub mod doctor;
 pub mod rules;
 
 pub use diagnose::{diagnose, mistakes};

@@ -1,7 +1,7 @@
 //! The network as the floors above see it, and how one is put together.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,6 +81,17 @@ impl From<Vec<IpAddr>> for Found {
     }
 }
 
+/// One name server of this system, and whether it does its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameServer {
+    /// Where it is.
+    pub server: SocketAddr,
+    /// Nothing when it answered as it should; else what it answered instead.
+    pub wrong: Option<String>,
+    /// How long it took, or how long was waited for it.
+    pub took: Duration,
+}
+
 /// A network: the real one, or a simulated one.
 pub trait Net: Send + Sync {
     /// Gives an endpoint its meaning, or says what is wrong with it.
@@ -88,6 +99,13 @@ pub trait Net: Send + Sync {
 
     /// The addresses of a host, in the order to try them.
     fn resolve<'a>(&'a self, host: &'a Host, cx: &'a Cx) -> BoxFuture<'a, Result<Found, Failure>>;
+
+    /// Asks every configured name server for the root zone, which tells nobody
+    /// what is looked for; or says why there is none to ask.
+    fn name_servers<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Vec<NameServer>, String>> {
+        let _ = cx;
+        Box::pin(async { Err("this network has no name servers".to_owned()) })
+    }
 
     /// Opens a stack from the transport up.
     fn dial<'a>(&'a self, stack: &'a Stack, cx: &'a Cx) -> BoxFuture<'a, Result<Opened, Failure>>;
@@ -192,6 +210,12 @@ pub trait Layer: Send + Sync {
 pub trait Resolver: Send + Sync {
     /// The addresses of `name`, in the order to try them.
     fn lookup<'a>(&'a self, name: &'a str, cx: &'a Cx) -> BoxFuture<'a, Result<Found, Failure>>;
+
+    /// See [`Net::name_servers`].
+    fn name_servers<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Vec<NameServer>, String>> {
+        let _ = cx;
+        Box::pin(async { Err("this resolver does not say whom it asks".to_owned()) })
+    }
 }
 
 fn unable(card: &Card, stack: &Stack, why: &str) -> Failure {
@@ -298,6 +322,10 @@ impl Net for Assembly {
             };
             Ok(addresses.into())
         })
+    }
+
+    fn name_servers<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Vec<NameServer>, String>> {
+        self.resolver.name_servers(cx)
     }
 
     fn dial<'a>(&'a self, stack: &'a Stack, cx: &'a Cx) -> BoxFuture<'a, Result<Opened, Failure>> {

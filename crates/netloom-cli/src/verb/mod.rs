@@ -2,11 +2,13 @@
 
 mod completions;
 mod connect;
+mod doctor;
 mod explain;
 mod listen;
 mod man;
 mod serve;
 mod up;
+mod wait;
 
 use clap::{ArgMatches, Command};
 
@@ -29,7 +31,9 @@ static VERBS: &[&dyn Verb] = &[
     &connect::Connect,
     &listen::Listen,
     &serve::Serve,
+    &wait::Wait,
     &explain::Explain,
+    &doctor::Doctor,
     &up::Up,
     &completions::Completions,
     &man::Man,

@@ -140,6 +140,31 @@ impl Face {
         }
     }
 
+    /// Tells of something that was waited for.
+    pub(crate) fn reached(&self, what: &(impl Record + std::fmt::Display)) {
+        if self.json {
+            self.out(&json::line(what, now()));
+        } else {
+            self.say(&what.to_string());
+        }
+    }
+
+    /// Ends a verb whose work was told already: only a program is told again.
+    pub(crate) fn finished(&self, text: &str) {
+        if self.json {
+            self.done(text);
+        }
+    }
+
+    /// Writes what was asked for to stdout: in plain words, or as one record.
+    pub(crate) fn answer(&self, record: &dyn Record, plain: impl std::fmt::Display) {
+        if self.json {
+            self.out(&json::line(record, now()));
+        } else {
+            self.out(&plain.to_string());
+        }
+    }
+
     /// Shows why something failed.
     pub(crate) fn diagnosis(&self, diagnosis: &Diagnosis) {
         if self.json {

@@ -69,6 +69,14 @@ pub(super) mod routes {
     }
 }
 
+pub(super) mod health {
+    use crate::probe::health::Health;
+
+    pub(in crate::probe) fn health() -> Option<Health> {
+        None
+    }
+}
+
 pub(super) mod limits {
     use super::{Descriptors, ListenDrops, PortSettings};
 

@@ -10,6 +10,7 @@
 mod absent;
 mod data;
 pub mod errqueue;
+mod health;
 #[cfg(target_os = "linux")]
 mod linux;
 
@@ -26,6 +27,8 @@ use absent as os;
 use linux as os;
 
 pub use netloom_base::failure::Icmp;
+
+pub use health::{CAPABILITIES, ClockHealth, Health};
 
 pub use data::{
     Address, Descriptors, DialEnd, Dialled, Entry, Holder, Interface, ListenDrops, Neighbour, Path,
@@ -146,6 +149,12 @@ impl Probe {
     /// How ports are given out. Source: /proc/sys/net/ipv4.
     pub async fn port_settings(&self, cx: &Cx) -> Option<PortSettings> {
         ask(cx, os::limits::port_settings).await
+    }
+
+    /// What this process may do, and what this host is set to. Source: /proc,
+    /// adjtimex.
+    pub async fn health(&self, cx: &Cx) -> Option<Health> {
+        ask(cx, os::health::health).await
     }
 
     /// What was dropped at listeners. Source: /proc/net/netstat.

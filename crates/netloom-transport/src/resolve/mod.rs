@@ -12,6 +12,7 @@
 mod config;
 mod server;
 mod sift;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -27,7 +28,7 @@ use tokio::runtime::{Handle, Id};
 
 use crate::BoxFuture;
 use crate::cx::Cx;
-use crate::net::{Found, RESOLVE_TIMEOUT, Resolver};
+use crate::net::{Found, NameServer, RESOLVE_TIMEOUT, Resolver};
 use crate::sys::{LookupError, getaddrinfo};
 pub use config::Config;
 use server::{Asked, Family, Servers};
@@ -198,6 +199,10 @@ impl Dns {
 impl Resolver for Dns {
     fn lookup<'a>(&'a self, name: &'a str, cx: &'a Cx) -> BoxFuture<'a, Result<Found, Failure>> {
         Box::pin(self.find(name, cx))
+    }
+
+    fn name_servers<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Vec<NameServer>, String>> {
+        Box::pin(async move { Ok(self.servers()?.survey(cx).await) })
     }
 }
 

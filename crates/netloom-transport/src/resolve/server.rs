@@ -121,6 +121,10 @@ impl Servers {
         &self.config
     }
 
+    pub(super) fn resolvers(&self) -> &[(SocketAddr, TokioResolver)] {
+        &self.resolvers
+    }
+
     /// Asks for one record of a full name.
     pub(super) async fn ask(&self, full: &str, family: Family, within: Duration, cx: &Cx) -> Asked {
         let began = cx.now();
@@ -201,7 +205,7 @@ async fn lookup(resolver: &TokioResolver, full: &str, family: Family) -> Heard {
     }
 }
 
-fn read(result: Result<Lookup, NetError>) -> Answer {
+pub(super) fn read(result: Result<Lookup, NetError>) -> Answer {
     let error = match result {
         Ok(lookup) => {
             let addresses: Vec<IpAddr> = lookup

@@ -73,7 +73,7 @@ fn words(line: &str) -> Vec<String> {
     let all = shell_words::split(line).unwrap_or_else(|error| panic!("{line}: {error}"));
     let words: Vec<String> = all
         .into_iter()
-        .take_while(|w| !matches!(w.as_str(), "|" | "<" | ">"))
+        .take_while(|w| !matches!(w.as_str(), "|" | "||" | "&&" | "<" | ">"))
         .collect();
     assert_eq!(words[0], "netloom", "{line}");
     words

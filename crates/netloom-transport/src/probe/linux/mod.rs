@@ -1,6 +1,7 @@
 //! How Linux is asked.
 
 pub(super) mod dial;
+pub(super) mod health;
 pub(super) mod limits;
 mod netlink;
 pub(super) mod processes;

@@ -1,10 +1,13 @@
-//! The error queue of a socket, and limits: what no safe crate wraps.
+//! The error queue of a socket, limits and the clock: what no safe crate wraps.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+use crate::probe::health::ClockHealth;
 
 /// Sets an option whose value is an int.
 fn set(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> io::Result<()> {
@@ -98,4 +101,17 @@ pub(super) fn descriptor_limits() -> Option<(u64, u64)> {
 pub(in crate::probe) fn effective_user() -> Option<u32> {
     // SAFETY: geteuid touches no memory and cannot fail.
     Some(unsafe { libc::geteuid() })
+}
+
+/// Whether a time service keeps the calendar clock, and how wrong it may be.
+pub(super) fn clock() -> Option<ClockHealth> {
+    // SAFETY: all-zero is a valid timex that asks and changes nothing.
+    let mut asked: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: `asked` is a valid timex for the kernel to fill.
+    let state = unsafe { libc::adjtimex(&raw mut asked) };
+    let micros = u64::try_from(asked.maxerror).unwrap_or(0);
+    (state >= 0).then_some(ClockHealth {
+        kept: state != libc::TIME_ERROR && asked.status & libc::STA_UNSYNC == 0,
+        error: Duration::from_micros(micros),
+    })
 }
