@@ -24,6 +24,8 @@ use crate::failure::{Code, Stage, Step};
 pub struct Diagnosis {
     /// The stable code.
     pub code: Code,
+    /// The service it happened to; none in a verb that talks.
+    pub service: Option<String>,
     /// The stage that failed.
     pub stage: Stage,
     /// With whom, as it was written.
@@ -112,6 +114,9 @@ pub struct Unchecked {
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error[{}]: {}", self.code, self.summary)?;
+        if let Some(service) = &self.service {
+            write!(f, " ({service})")?;
+        }
         if let Some(drawing) = &self.drawing {
             write!(f, "\n{drawing}")?;
         }
@@ -196,6 +201,9 @@ impl Record for Diagnosis {
     }
 
     fn fields(&self, to: &mut dyn Fields) {
+        if let Some(service) = &self.service {
+            to.text("service", service);
+        }
         to.text("code", self.code.name());
         to.text("stage", self.stage.name());
         if let Some(endpoint) = &self.endpoint {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use netloom_base::failure::Fact;
 use netloom_base::{Code, Diagnosis, Failure, Side, Stage};
-use netloom_explain::{Asking, diagnose, diagnose_with};
+use netloom_explain::{Asking, diagnose, diagnose_at_once, diagnose_with};
 use netloom_host::os_net;
 use netloom_transport::Cx;
 use netloom_transport::probe::Probe;
@@ -62,12 +62,12 @@ where
 /// Why it failed, with what the local kernel says. Whoever interrupts gets at
 /// once what the failure itself knew.
 pub(crate) fn explained(failure: &Failure) -> Diagnosis {
+    let probe = Probe::new();
     let Ok(runtime) = runtime() else {
-        return diagnose(failure);
+        return diagnose_at_once(failure, &probe);
     };
     let diagnosis = runtime.block_on(async {
         let cx = Cx::os(os_net());
-        let probe = Probe::new();
         let mut signals = signals();
         let interrupted = async {
             match &mut signals {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use netloom_base::{Code, Complaint, Failure, Limits, Side, Stage};
+use netloom_base::{Code, Complaint, Event, Failure, Limits, Side, Stage, Timestamp};
 use netloom_host::{Plan, Prepared, Running, check, notify::notify, os_net, start};
 use netloom_transport::cores::{Cores, Threads};
 use netloom_transport::cx::{Events, OsClock, Stamped};
@@ -12,7 +12,7 @@ use netloom_transport::{Cx, Net, Shutdown};
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
 
-use crate::client::{Signals, runtime, signals};
+use crate::client::{Signals, explained, runtime, signals};
 use crate::contract::{Stop, timeout, with_timeout};
 use crate::flags::{settings, with_keys};
 use crate::view::Face;
@@ -89,7 +89,8 @@ pub(crate) fn serve_checked(
         let (events, told) =
             Events::queue(QUEUE, face.wants_connections(), Arc::new(OsClock::new()));
         let cx = Cx::os(net).child(events, Limits::default());
-        let all_shown = show(told, face.clone(), cx.shutdown().clone());
+        let asking = !matches.get_flag("no-probe");
+        let all_shown = show(told, face.clone(), asking, cx.shutdown().clone());
         let result = match start(prepared, &cx, Some(cores.clone())).await {
             Ok(running) => {
                 for (service, endpoint) in running.open_to_network() {
@@ -113,12 +114,33 @@ pub(crate) fn serve_checked(
 }
 
 /// Shows events from a thread of its own: a terminal that stands still must
-/// hold up neither the services nor the signal that ends them.
-fn show(mut told: Receiver<Stamped>, face: Face, shutdown: Shutdown) -> oneshot::Receiver<()> {
+/// hold up neither the services nor the signal that ends them. Why a service
+/// failed is asked here too, for the same reason.
+fn show(
+    mut told: Receiver<Stamped>,
+    face: Face,
+    asking: bool,
+    shutdown: Shutdown,
+) -> oneshot::Receiver<()> {
     let (shown, all_shown) = oneshot::channel();
     std::thread::spawn(move || {
+        let mut known = Explained::default();
         while let Some(stamped) = told.blocking_recv() {
-            face.event(&stamped);
+            match &stamped.event {
+                Event::Failed {
+                    service,
+                    conn: None,
+                    failure,
+                } if asking && known.is_new(service, failure.code(), stamped.at) => {
+                    if face.is_json() {
+                        face.event(&stamped);
+                    }
+                    let mut diagnosis = explained(failure);
+                    diagnosis.service = Some(service.to_string());
+                    face.diagnosis(&diagnosis);
+                }
+                _ => face.event(&stamped),
+            }
             if face.is_closed() {
                 shutdown.drain();
             }
@@ -126,6 +148,25 @@ fn show(mut told: Receiver<Stamped>, face: Face, shutdown: Shutdown) -> oneshot:
         let _ = shown.send(());
     });
     all_shown
+}
+
+/// What was explained of late: a service that fails again and again for one
+/// reason is explained once in a while, and told in one line otherwise.
+#[derive(Default)]
+struct Explained(Vec<(Arc<str>, Code, Timestamp)>);
+
+impl Explained {
+    const AGAIN_AFTER: i64 = 60;
+
+    fn is_new(&mut self, service: &Arc<str>, code: Code, at: Timestamp) -> bool {
+        self.0
+            .retain(|(_, _, told)| at.seconds() - told.seconds() < Self::AGAIN_AFTER);
+        let new = !self.0.iter().any(|(s, c, _)| s == service && *c == code);
+        if new {
+            self.0.push((service.clone(), code, at));
+        }
+        new
+    }
 }
 
 /// Serves until the time is over or a signal comes: the first drains, the

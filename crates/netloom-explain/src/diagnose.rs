@@ -37,6 +37,7 @@ pub fn diagnose(failure: &Failure) -> Diagnosis {
     }));
     Diagnosis {
         code: failure.code(),
+        service: None,
         stage: failure.stage(),
         endpoint: failure.endpoint().map(str::to_owned),
         summary: failure.summary(),
@@ -73,6 +74,7 @@ pub fn mistakes(code: Code, complaints: &[Complaint]) -> Vec<Diagnosis> {
             .map(|place| format!("{}:{}: ", place.file, place.line));
         Diagnosis {
             code,
+            service: None,
             stage: Stage::Parse,
             endpoint: None,
             summary: format!("{}{}", place.unwrap_or_default(), complaint.message),

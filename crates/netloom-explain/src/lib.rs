@@ -16,4 +16,4 @@ pub mod rules;
 
 pub use diagnose::{diagnose, mistakes};
 pub use netloom_base::Diagnosis;
-pub use rules::{Answers, Asking, diagnose_with};
+pub use rules::{Answers, Asking, diagnose_at_once, diagnose_with};

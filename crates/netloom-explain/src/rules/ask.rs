@@ -45,16 +45,30 @@ pub async fn diagnose_with(failure: &Failure, probe: &Probe, asking: Asking, cx:
     diagnose(failure, &answers)
 }
 
-async fn ask(failure: &Failure, probe: &Probe, asking: Asking, cx: &Cx, answers: &mut Answers) {
+/// The same for whoever has no runtime, or no descriptor left to make one: asks
+/// only what this process knows of itself.
+pub fn diagnose_at_once(failure: &Failure, probe: &Probe) -> Diagnosis {
+    let mut answers = Answers::default();
+    own(failure, probe, &mut answers);
+    diagnose(failure, &answers)
+}
+
+/// What needs no waiting. Returns whether that is all there is to ask.
+fn own(failure: &Failure, probe: &Probe, answers: &mut Answers) -> bool {
     answers.user = probe.user();
     answers.own_process = std::process::id();
     match failure.code() {
         Code::CREATE_NO_DESCRIPTORS | Code::ACCEPT_NO_DESCRIPTORS => {
             answers.descriptors = probe.descriptors();
-            return;
+            true
         }
-        Code::PARSE_ENDPOINT => return,
-        _ => {}
+        code => code == Code::PARSE_ENDPOINT,
+    }
+}
+
+async fn ask(failure: &Failure, probe: &Probe, asking: Asking, cx: &Cx, answers: &mut Answers) {
+    if own(failure, probe, answers) {
+        return;
     }
     if let Some(name) = unix_name(failure) {
         unix(&name, probe, cx, answers).await;

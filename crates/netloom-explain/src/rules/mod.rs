@@ -21,7 +21,7 @@ use netloom_base::failure::Fact;
 use netloom_base::{Diagnosis, Endpoint, Failure};
 
 pub use answers::Answers;
-pub use ask::{Asking, diagnose_with};
+pub use ask::{Asking, diagnose_at_once, diagnose_with};
 
 /// One rule: `None` when the failure is not its business, or nothing decides it.
 pub type Rule = fn(&Failure, &Answers) -> Option<Diagnosis>;

@@ -50,6 +50,11 @@ fn a_full_descriptor_table_neither_ends_the_server_nor_makes_it_spin() {
         (told::text(&told, "kind"), told::text(&told, "errno")),
         ("failed", "EMFILE")
     );
+    let why = told::line(&server.program.stdout.line(r#""kind":"diagnosis""#));
+    assert_eq!(told::text(&why, "code"), "accept.no-descriptors");
+    assert_eq!(told::text(&why, "service"), told::text(&told, "service"));
+    assert!(why.to_string().contains("40 may be"), "{why}");
+    assert_eq!(told::text(&why["causes"][0], "verdict"), "confirmed");
 
     // A second of an honest client that has to wait.
     let before = cpu_ticks(pid);
@@ -76,7 +81,7 @@ fn a_full_descriptor_table_neither_ends_the_server_nor_makes_it_spin() {
         .program
         .stdout
         .so_far()
-        .matches("accept.no-descriptors")
+        .matches(r#""kind":"failed""#)
         .count();
     assert!((1..=2).contains(&told), "told {told} times by two services");
 

@@ -56,7 +56,7 @@ fn more_clients_than_may_wait_and_come_in_as_others_leave() {
     let lines = told::lines(&server.stop().stdout);
     let times = lines
         .iter()
-        .filter(|line| line["code"] == "limit.reached")
+        .filter(|line| line["kind"] == "failed" && line["code"] == "limit.reached")
         .count();
     assert_eq!(times, 1, "{lines:?}");
 }

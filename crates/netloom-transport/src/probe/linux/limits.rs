@@ -54,8 +54,8 @@ pub(in crate::probe) fn descriptors() -> Option<Descriptors> {
         }
     }
     kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    // Since Linux 6.2 the folder's size is their number.
-    let counted = fs::metadata("/proc/self/fd").map_or(0, |folder| folder.len());
+    // Where not all were looked at: since Linux 6.2 the folder's size is their number.
+    let counted = || fs::metadata("/proc/self/fd").map_or(0, |folder| folder.len());
     let host = fs::read_to_string("/proc/sys/fs/file-nr")
         .ok()
         .and_then(|text| {
@@ -63,7 +63,11 @@ pub(in crate::probe) fn descriptors() -> Option<Descriptors> {
             Some((words.next()?.ok()?, words.nth(1)?.ok()?))
         });
     Some(Descriptors {
-        open: counted.max(seen),
+        open: if limit <= MOST_KINDS {
+            seen
+        } else {
+            counted().max(seen)
+        },
         limit,
         hard_limit,
         kinds,
