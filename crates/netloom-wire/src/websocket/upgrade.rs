@@ -20,6 +20,11 @@ impl Key {
         Key(STANDARD.encode(random))
     }
 
+    /// A key as a client wrote it.
+    pub fn written(text: &str) -> Self {
+        Key(text.to_owned())
+    }
+
     /// What `sec-websocket-accept` must say to it.
     pub fn accept(&self) -> String {
         let mut digest = sha1_smol::Sha1::new();
