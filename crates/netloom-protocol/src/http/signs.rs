@@ -75,9 +75,9 @@ pub(crate) fn facts(
 pub(crate) fn hop(answer: &Answer<'_>) -> Option<String> {
     let server = answer.header("server").map(clean);
     let last = answer.head.headers.all("via").last();
-    let via = last
-        .and_then(|via| via.rsplit(',').next())
-        .map(|via| clean(via.trim()));
+    let last = last.and_then(|via: &str| via.rsplit(',').next());
+    // `1.1 name (program)`: the version of what came is no part of the name.
+    let via = last.and_then(|via| Some(clean(via.trim().split_once(' ')?.1)));
     server.or(via).filter(|who| !who.is_empty())
 }
 
@@ -100,18 +100,21 @@ fn captive(asked: &Asked<'_>, answer: &Answer<'_>) -> Option<Failure> {
     let of_api = answer
         .header("content-type")
         .is_some_and(|kind| kind.starts_with("application/captive+json"));
-    let proof = if text.contains("<WISPAccessGatewayParam") {
-        "the body has a WISPr message, which hotspots send instead of the page"
+    let (proof, source) = if text.contains("<WISPAccessGatewayParam") {
+        let proof = "the body has a WISPr message, which hotspots send instead of the page";
+        (proof, "body")
     } else if of_api {
-        "the body is application/captive+json, which captive portals send"
+        let proof = "the body is application/captive+json, which captive portals send";
+        (proof, "content-type")
     } else if answer.status() == 511 {
-        "status 511 means that the network asks for a sign-in"
+        let proof = "511 means that the network asks for a sign-in (RFC 6585)";
+        (proof, "status")
     } else {
         return None;
     };
     let message = "the network answered in place of the server, and asks for a sign-in";
     let failure = facts(codes::CAPTIVE_PORTAL, Side::Path, message, asked, answer);
-    let failure = failure.fact(Fact::said(proof, "body"));
+    let failure = failure.fact(Fact::said(proof, source));
     let login = between(&text, "<LoginURL>", "</LoginURL>");
     let login = login.filter(|url| url.starts_with("http") && !url.contains(char::is_whitespace));
     Some(match login {

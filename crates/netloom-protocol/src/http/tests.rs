@@ -327,7 +327,7 @@ fn who_answered_in_place_of_the_server_is_named() {
         ),
     ] {
         let text = format!("HTTP/1.1 {head}\r\n\r\n{body}");
-        let answer = String::from(text).into_bytes();
+        let answer = text.clone().into_bytes();
         let seen = visit("http://far/", move |_| (answer.clone(), End::Close));
         assert_eq!(seen.failure().code().name(), code, "{text}");
         assert!(seen.failure().endpoint().is_some());
