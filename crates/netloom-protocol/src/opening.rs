@@ -205,6 +205,11 @@ impl<'a> Opening<'a> {
         &self.came[self.taken..]
     }
 
+    /// Whether anything came at all.
+    pub fn heard(&self) -> bool {
+        !self.came.is_empty()
+    }
+
     /// Passes over the next `n` bytes of [`Opening::rest`].
     pub fn pass(&mut self, n: usize) {
         self.taken = self.came.len().min(self.taken + n);

@@ -9,7 +9,7 @@ use netloom_transport::{Conn, Cx};
 use netloom_wire::http::{Beginning, Head, HeadError, Length, Request, beginning, length};
 
 use super::place::Place;
-use crate::opening::Opening;
+use crate::opening::{GREET_TIMEOUT, Opening};
 
 /// How many answers may come before the answer.
 const INTERIM: usize = 16;
@@ -136,7 +136,7 @@ pub(crate) async fn ask<'a>(
     }
     let mut interim = Vec::new();
     let head = loop {
-        let head = head(&mut opening, protocol, cut.is_some()).await?;
+        let head = head(&mut opening, protocol).await?;
         if !head.is_interim() {
             break head;
         }
@@ -190,11 +190,7 @@ fn is_refused(came: &[u8]) -> bool {
 }
 
 /// The next head.
-async fn head(
-    opening: &mut Opening<'_>,
-    protocol: &'static str,
-    cut: bool,
-) -> Result<Head, Failure> {
+async fn head(opening: &mut Opening<'_>, protocol: &'static str) -> Result<Head, Failure> {
     loop {
         match Head::read(opening.rest()) {
             Ok(Some((head, used))) => {
@@ -210,22 +206,22 @@ async fn head(
             }
             Err(error) => return Err(unexpected(opening, &error.to_string())),
         }
-        let begun = !opening.rest().is_empty();
-        if !begun && !cut {
+        if !opening.heard() {
             opening.more().await?;
             continue;
         }
-        match opening.read_within(crate::opening::GREET_TIMEOUT).await? {
+        match opening.read_within(GREET_TIMEOUT).await? {
             Some(0) => {
                 let failure = Failure::new(Stage::Greet, Side::Peer, Code::RECV_PARTIAL);
-                let message = "the peer closed in the middle of the answer's head";
+                let message = "the peer closed before the head of its answer was whole";
                 return Err(opening.told(failure.message(message)));
             }
             Some(_) => {}
             None => {
                 let failure = Failure::new(Stage::Greet, Side::Peer, Code::GREET_TIMEOUT);
-                let message = format!("the peer's {protocol} answer stopped in its head");
-                return Err(opening.told(failure.message(message)));
+                let message = format!("the head of the peer's {protocol} answer stopped");
+                let failure = failure.message(message).fact(Fact::Waited(GREET_TIMEOUT));
+                return Err(opening.told(failure));
             }
         }
     }

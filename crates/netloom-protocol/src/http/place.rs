@@ -17,6 +17,7 @@ pub(crate) struct Place {
     pub(crate) authorization: Option<String>,
     /// The same as a URL, for what is relative to it.
     url: Option<Url>,
+    encrypted: bool,
 }
 
 /// Where a redirect leads.
@@ -74,6 +75,7 @@ impl Place {
             target,
             host,
             authorization,
+            encrypted: stack.encrypts(),
         }
     }
 
@@ -87,7 +89,7 @@ impl Place {
 
     /// The resource as a URL, to know whether it was asked for before.
     pub(super) fn known_as(&self) -> String {
-        format!("{}{}", self.host, self.target)
+        format!("{} {}{}", self.encrypted, self.host, self.target)
     }
 
     /// The target as it is told.
@@ -97,6 +99,11 @@ impl Place {
             None => (&*self.target, None),
         };
         shortened(path, query)
+    }
+
+    /// Whether it is asked for over TLS.
+    pub(super) fn encrypted(&self) -> bool {
+        self.encrypted
     }
 
     /// The host without its port.

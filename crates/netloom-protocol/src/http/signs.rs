@@ -81,9 +81,10 @@ pub(crate) fn hop(answer: &Answer<'_>) -> Option<String> {
     server.or(via).filter(|who| !who.is_empty())
 }
 
-/// A server of TLS that answers a plain request in words.
+/// A server of TLS that answers a plain request in words. Over TLS the same
+/// words are those of a server behind a gateway.
 pub(crate) fn peer_speaks_tls(asked: &Asked<'_>, answer: &Answer<'_>) -> Option<Failure> {
-    if answer.status() != 400 {
+    if answer.status() != 400 || asked.place.encrypted() {
         return None;
     }
     let text = answer.text();

@@ -363,6 +363,7 @@ fn what_is_no_answer_is_told_apart() {
             "tls.peer-speaks-tls",
         ),
         ("HTTP/1.1 200 OK\r\na: b", "recv.partial"),
+        ("HTTP/1.1 100 Continue\r\n\r\n", "recv.partial"),
         ("HTTP/1.1 200 OK\r\na: b\r\n c\r\n\r\n", "recv.unexpected"),
         (
             "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",

@@ -61,7 +61,7 @@ pub(super) async fn greet(
         let Some(next) = next else {
             return Ok(way.ended(answer, lines));
         };
-        if way.goes_round(&stack, &place, &answer, &next) {
+        if way.goes_round(&place, &answer, &next) {
             return Err(here(way.round(&asked, &answer)));
         }
         // What was posted is posted again only where the server asks for that
@@ -160,17 +160,10 @@ struct Way {
 
 impl Way {
     /// Remembers a redirect, and says whether it leads where one was before.
-    fn goes_round(
-        &mut self,
-        stack: &Stack,
-        from: &Place,
-        answer: &Answer<'_>,
-        next: &Next,
-    ) -> bool {
-        let key = |place: &Place| format!("{} {}", stack.encrypts(), place.known_as());
-        self.seen.push(key(from));
+    fn goes_round(&mut self, from: &Place, answer: &Answer<'_>, next: &Next) -> bool {
+        self.seen.push(from.known_as());
         let (to, again) = match next {
-            Next::Here(to) => (to.shown(), self.seen.contains(&key(to))),
+            Next::Here(to) => (to.shown(), self.seen.contains(&to.known_as())),
             Next::There(other) => (other.shown.clone(), false),
             Next::Nowhere => return false,
         };
@@ -178,7 +171,8 @@ impl Way {
             .push(format!("{}: {} to {to}", from.shown(), answer.status()));
         let cookie = answer
             .header("set-cookie")
-            .and_then(|set| set.split('=').next());
+            .and_then(|set| set.split_once('='));
+        let cookie = cookie.map(|(name, _)| name);
         self.cookie = self.cookie.take().or(cookie.map(clean));
         again || self.hops.len() > REDIRECTS
     }
