@@ -43,23 +43,18 @@ enum Moved {
     In(usize),
 }
 
-/// Sends or receives, whichever can be done first.
-fn step(
-    conn: &mut Conn,
-    task: &mut Context<'_>,
-    bytes: &[u8],
-    came: &mut Vec<u8>,
-) -> Poll<io::Result<Moved>> {
+/// Takes what has come. A connection that is broken has nothing to say: what
+/// broke it is told to the side that sends.
+fn hear(conn: &mut Conn, task: &mut Context<'_>, came: &mut Vec<u8>) -> Poll<usize> {
     let mut buffer = [0; 4096];
     let mut buffer = ReadBuf::new(&mut buffer);
-    if let Poll::Ready(read) = Pin::new(&mut *conn).poll_read(task, &mut buffer) {
-        // What a broken connection says is told by the side that sends.
-        if read.is_ok() {
+    match Pin::new(conn).poll_read(task, &mut buffer) {
+        Poll::Ready(Ok(())) => {
             came.extend_from_slice(buffer.filled());
-            return Poll::Ready(Ok(Moved::In(buffer.filled().len())));
+            Poll::Ready(buffer.filled().len())
         }
+        Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
     }
-    Pin::new(conn).poll_write(task, bytes).map_ok(Moved::Out)
 }
 
 /// A dialled conversation while its first words are said.
@@ -118,7 +113,7 @@ impl<'a> Opening<'a> {
     ) -> Result<Said, Failure> {
         let mut said = Said::default();
         let mut answered = false;
-        while said.sent < bytes.len() && !said.closed && self.came.len() < MOST {
+        while said.sent < bytes.len() && !(said.closed && answered) {
             let patience = if answered {
                 TAKES_NO_MORE.min(self.left())
             } else {
@@ -126,7 +121,14 @@ impl<'a> Opening<'a> {
             };
             let conn = &mut self.conn;
             let came = &mut self.came;
-            let step = poll_fn(|task| step(conn, task, &bytes[said.sent..], came));
+            let hears = !said.closed && came.len() < MOST;
+            let step = poll_fn(|task| {
+                if hears && let Poll::Ready(read) = hear(conn, task, came) {
+                    return Poll::Ready(Ok(Moved::In(read)));
+                }
+                let written = Pin::new(&mut *conn).poll_write(task, &bytes[said.sent..]);
+                written.map_ok(Moved::Out)
+            });
             match self.cx.timeout(patience, step).await {
                 None if answered => return Ok(said),
                 None => return Err(self.late()),

@@ -22,6 +22,8 @@ impl<F: Fn(&str) -> (Vec<u8>, End) + Send + Sync + 'static> Answers for F {}
 pub(crate) enum End {
     /// It closes in order.
     Close,
+    /// It neither reads nor ends.
+    Hold,
     /// It resets, whatever it has not read.
     Reset,
     /// It answers this, whatever comes next, and closes.
@@ -138,6 +140,7 @@ async fn serve(mut conn: Conn, answers: &impl Answers, seen: &Mutex<Vec<String>>
     match end {
         End::Reset => return conn.close(Close::Abort),
         End::Close => {}
+        End::Hold => std::future::pending().await,
         End::Then(bytes) => {
             let _ = conn.read(&mut buffer).await;
             let _ = conn.write_all(bytes).await;

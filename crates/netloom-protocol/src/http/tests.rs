@@ -387,13 +387,35 @@ fn what_is_no_answer_is_told_apart() {
 #[test]
 fn a_server_that_answers_before_the_body_is_heard_is_found() {
     let body = vec![b'x'; 4 << 20];
-    let seen = visited(&ALONE, "http://far/", Some(&body), |_| {
+    for (end, how) in [
         (
-            b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n".to_vec(),
             End::Reset,
-        )
+            "bytes of the body were sent, then sending failed",
+        ),
+        (
+            End::Hold,
+            "bytes of the body were sent before the server stopped",
+        ),
+        (
+            End::Close,
+            "bytes of the body were sent before the server stopped",
+        ),
+    ] {
+        let seen = visited(&ALONE, "http://far/", Some(&body), move |_| {
+            let answer = "HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n";
+            (answer.into(), end)
+        });
+        assert_eq!(seen.failure().code().name(), "http.early-reply");
+        seen.knows("HTTP/1.1 413 Too Large");
+        seen.knows(how);
+    }
+}
+
+#[test]
+fn a_server_that_answers_early_and_takes_the_body_is_left_alone() {
+    let body = vec![b'x'; 4 << 20];
+    let seen = visited(&ALONE, "http://far/", Some(&body), |_| {
+        closes!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
     });
-    assert_eq!(seen.failure().code().name(), "http.early-reply");
-    seen.knows("HTTP/1.1 413 Too Large");
-    seen.knows("bytes of the body were sent");
+    assert_eq!(seen.told()[0], "HTTP/1.1 200 OK");
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::peers::{saying, websockets};
+use super::peers::{PLAIN, saying, websockets};
 use super::{lines, visit};
 use crate::place::{Program, has, run, sh};
 
@@ -95,13 +95,19 @@ fn a_site_over_tls_whose_authority_is_named() {
              -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
              -keyout {key} -out {cert} 2>&1"
         ));
-        let wrap = |alpn: &str| {
+        let context = |alpn: &str| {
             format!(
-                "c = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-c.load_cert_chain({cert:?}, {key:?})
-c.set_alpn_protocols([{alpn}])
-s.socket = c.wrap_socket(s.socket, server_side=True)"
+                "import ssl
+def context():
+    c = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    c.load_cert_chain({cert:?}, {key:?})
+    c.set_alpn_protocols([{alpn}])
+    return c"
             )
+        };
+        let wrap = |alpn: &str| {
+            let context = context(alpn);
+            format!("{context}\ns.socket = context().wrap_socket(s.socket, server_side=True)")
         };
         let ca = cert.replace('/', "%2F");
         let (_server, port) = files(&folder, &wrap("'http/1.1'"));
@@ -114,13 +120,20 @@ s.socket = c.wrap_socket(s.socket, server_side=True)"
         let url = format!("https://localhost:{port},ca={ca},alpn=h2/page.html");
         let told = lines(&visit(&lab, &url, None).await.unwrap());
         assert!(told.contains("the server chose h2"), "{told}");
+
+        let Some((_server, port)) = websockets(&context("'http/1.1'")) else {
+            return;
+        };
+        let url = format!("wss://localhost:{port},ca={ca}/");
+        let told = lines(&visit(&lab, &url, Some(b"hello")).await.unwrap());
+        assert!(told.contains("5 bytes of text came back: hello"), "{told}");
     });
 }
 
 #[test]
 fn a_websocket_that_echoes() {
     run(|lab| async move {
-        let Some((_server, port)) = websockets() else {
+        let Some((_server, port)) = websockets(PLAIN) else {
             return;
         };
         let url = format!("ws://127.0.0.1:{port}/");

@@ -66,10 +66,10 @@ pub(super) fn python() -> Option<String> {
 }
 
 /// The server of the `websockets` package: an echo at `/`, and other answers
-/// at other paths.
-pub(super) fn websockets() -> Option<(Program, u16)> {
+/// at other paths. `tls` is Python for its context.
+pub(super) fn websockets(tls: &str) -> Option<(Program, u16)> {
     const SERVER: &str = "
-import asyncio, http, websockets
+import asyncio, http, ssl, websockets
 from websockets.asyncio.server import serve
 async def echo(ws):
     async for message in ws:
@@ -80,11 +80,15 @@ def route(connection, request):
     if request.path == '/bare':
         del request.headers['Upgrade']
 async def main():
-    async with serve(echo, '127.0.0.1', 0, process_request=route) as server:
+    async with serve(echo, '127.0.0.1', 0, process_request=route, ssl=context()) as server:
         print(list(server.sockets)[0].getsockname()[1])
         await asyncio.get_running_loop().create_future()
 asyncio.run(main())
 ";
     let python = python()?;
-    Some(Program::counting(&[&python, "-u", "-c", SERVER]))
+    let program = format!("{tls}\n{SERVER}");
+    Some(Program::counting(&[&python, "-u", "-c", &program]))
 }
+
+/// Without TLS.
+pub(super) const PLAIN: &str = "def context(): return None";

@@ -1,6 +1,6 @@
 //! One situation for each code.
 
-use super::peers::{IN_ORDER, RESET, saying, scripted, websockets};
+use super::peers::{IN_ORDER, PLAIN, RESET, saying, scripted, websockets};
 use super::{follow, lines, visit, visit_deep};
 use crate::place::{failed, fix, has, is_confirmed, knows, run};
 
@@ -212,7 +212,7 @@ fn the_port_is_for_tls() {
 #[test]
 fn an_upgrade_is_refused() {
     run(|lab| async move {
-        let Some((_server, port)) = websockets() else {
+        let Some((_server, port)) = websockets(PLAIN) else {
             return;
         };
         for (path, status) in [
