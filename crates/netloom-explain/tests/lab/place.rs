@@ -175,19 +175,14 @@ impl Program {
 
     /// A python program; waits for its first line, and reads it as a number.
     pub(crate) fn python(text: &str) -> (Self, u16) {
-        Program::counting(&["python3", "-u", "-c", text])
-    }
-
-    /// A program whose first line is a number.
-    pub(crate) fn counting(line: &[&str]) -> (Self, u16) {
-        let mut program = Program::start(line);
-        let mut said = String::new();
+        let mut program = Program::start(&["python3", "-u", "-c", text]);
+        let mut line = String::new();
         let stdout = program.0.stdout.as_mut().unwrap();
-        BufReader::new(stdout).read_line(&mut said).unwrap();
-        let port = said
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        let port = line
             .trim()
             .parse()
-            .unwrap_or_else(|_| panic!("it said {said:?}"));
+            .unwrap_or_else(|_| panic!("python said {line:?}"));
         (program, port)
     }
 

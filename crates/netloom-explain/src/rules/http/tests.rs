@@ -213,6 +213,7 @@ fn each_refusal_of_an_upgrade_has_its_causes() {
         ("426 x", "dropped"),
         ("500 x", "failed"),
         ("502 x", "gateway"),
+        ("505 x", "as http/1.0"),
         ("101 x", "without the headers"),
     ] {
         let found = of(code, "ws://h:81/chat", status, &[]);

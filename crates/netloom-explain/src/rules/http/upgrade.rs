@@ -61,6 +61,13 @@ pub(super) fn refused(failure: &Failure, _: &Answers) -> Option<Diagnosis> {
                 "the status is a gateway's",
             )
             .unchecked("the server behind the gateway", "its address, and a way to it"),
+        505 => draft
+            .cause(
+                "a gateway passes the request on as http/1.0, which knows no upgrade",
+                Likely,
+                "it was asked in http/1.1, and 505 says that the version is not taken",
+            )
+            .advice(PASS_ON),
         500.. => draft.cause("the server failed while it answered", Likely, "the status says so"),
         _ => draft
             .cause(

@@ -7,17 +7,17 @@ use super::{lines, visit};
 use crate::place::{Program, has, run, sh};
 
 /// A folder that goes away with the test.
-struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("netloom-http-{}-{name}", std::process::id()));
         std::fs::create_dir_all(path.join("sub")).unwrap();
         std::fs::write(path.join("page.html"), "<h1>hello</h1>").unwrap();
         Folder(path)
     }
 
-    fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         self.0.to_str().unwrap()
     }
 }

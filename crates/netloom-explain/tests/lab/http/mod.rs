@@ -2,6 +2,7 @@
 //! of whom nothing must be said.
 
 mod healthy;
+mod nginx;
 mod peers;
 mod wrong;
 

@@ -1,7 +1,5 @@
 //! The servers of these situations.
 
-use std::path::PathBuf;
-
 use crate::place::{Program, skip};
 
 /// Answers every request with what the Python function `answer(path, host,
@@ -50,19 +48,23 @@ pub(super) fn saying(answer: &str) -> (Program, u16) {
     )
 }
 
-/// The Python of the peers' environment, with the packages we did not write.
-pub(super) fn python() -> Option<String> {
-    let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-    let python = root.join("target/peers/venv/bin/python");
-    let has = std::process::Command::new(&python)
-        .args(["-c", "import websockets"])
+/// Python that finds the packages of the peers' environment, also for a user
+/// who may not run that environment's own Python.
+const PEERS: &str = concat!(
+    "import glob, sys; sys.path += glob.glob('",
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../target/peers/venv/lib/python3*/site-packages')\n"
+);
+
+fn has_websockets() -> bool {
+    let found = std::process::Command::new("python3")
+        .args(["-c", &format!("{PEERS}import websockets.asyncio.server")])
         .output()
         .is_ok_and(|output| output.status.success());
-    if !has {
+    if !found {
         skip("the python peers are not installed");
-        return None;
     }
-    python.to_str().map(str::to_owned)
+    found
 }
 
 /// The server of the `websockets` package: an echo at `/`, and other answers
@@ -85,9 +87,7 @@ async def main():
         await asyncio.get_running_loop().create_future()
 asyncio.run(main())
 ";
-    let python = python()?;
-    let program = format!("{tls}\n{SERVER}");
-    Some(Program::counting(&[&python, "-u", "-c", &program]))
+    has_websockets().then(|| Program::python(&format!("{PEERS}{tls}\n{SERVER}")))
 }
 
 /// Without TLS.
