@@ -145,14 +145,22 @@ impl<'a> Opening<'a> {
                 }
             }
         }
-        let flushed = self.cx.timeout(self.left(), self.conn.flush()).await;
-        match flushed {
-            None => Err(self.late()),
-            Some(Err(error)) if self.came.len() == self.taken => {
-                Err(self.led_here(self.conn.failure(Stage::Send, error)))
-            }
-            Some(error) => {
-                said.error = error.err();
+        if said.sent < bytes.len() {
+            return Ok(said);
+        }
+        let heard = self.came.len() > self.taken;
+        let patience = if answered {
+            TAKES_NO_MORE.min(self.left())
+        } else {
+            self.left()
+        };
+        match self.cx.timeout(patience, self.conn.flush()).await {
+            Some(Ok(())) => Ok(said),
+            None if !answered => Err(self.late()),
+            Some(Err(error)) if !heard => Err(self.led_here(self.conn.failure(Stage::Send, error))),
+            flushed => {
+                let late = io::Error::from(io::ErrorKind::TimedOut);
+                said.error = Some(flushed.and_then(Result::err).unwrap_or(late));
                 Ok(said)
             }
         }
