@@ -9,9 +9,13 @@ pub mod greeting;
 pub mod offer;
 pub mod opening;
 pub mod registry;
+#[cfg(test)]
+mod scripted;
 pub mod service;
 
+pub mod http;
 pub mod raw;
+pub mod websocket;
 
 pub use greeting::{Greeted, Visit};
 pub use offer::Offer;

@@ -1,6 +1,10 @@
 //! The first words of a conversation, read with a deadline and a limit, and
 //! told apart from those of other protocols.
 
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use netloom_base::failure::Fact;
@@ -8,7 +12,7 @@ use netloom_base::{Code, Failure, Moment, Side, Stage};
 use netloom_transport::tls::codes::PEER_SPEAKS_TLS;
 use netloom_transport::{Conn, Cx};
 use netloom_wire::tls::looks_like;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 /// How long a server may take for its first words.
 pub const GREET_TIMEOUT: Duration = Duration::from_secs(10);
@@ -18,6 +22,40 @@ const MOST: usize = 64 * 1024;
 
 /// How many of the first bytes are kept as a fact.
 const FIRST: usize = 256;
+
+/// How long a peer that has answered may take before it hears more.
+const TAKES_NO_MORE: Duration = Duration::from_millis(500);
+
+/// How far something long was said.
+#[derive(Debug, Default)]
+pub struct Said {
+    /// How many bytes the connection took.
+    pub sent: usize,
+    /// What ended it before the end.
+    pub error: Option<io::Error>,
+    /// The peer ended its side meanwhile.
+    pub closed: bool,
+}
+
+/// What a step moved, and how many bytes.
+enum Moved {
+    Out(usize),
+    In(usize),
+}
+
+/// Takes what has come. A connection that is broken has nothing to say: what
+/// broke it is told to the side that sends.
+fn hear(conn: &mut Conn, task: &mut Context<'_>, came: &mut Vec<u8>) -> Poll<usize> {
+    let mut buffer = [0; 4096];
+    let mut buffer = ReadBuf::new(&mut buffer);
+    match Pin::new(conn).poll_read(task, &mut buffer) {
+        Poll::Ready(Ok(())) => {
+            came.extend_from_slice(buffer.filled());
+            Poll::Ready(buffer.filled().len())
+        }
+        Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
+    }
+}
 
 /// A dialled conversation while its first words are said.
 pub struct Opening<'a> {
@@ -61,6 +99,84 @@ impl<'a> Opening<'a> {
         }
     }
 
+    /// Says something long while it listens: a peer may answer before it has
+    /// heard everything, and stop listening. `enough` looks at what came and
+    /// says whether that is such an answer; then the peer is given a little
+    /// time to take more, and no longer.
+    ///
+    /// # Errors
+    /// As [`Opening::say`], where the peer had not said anything.
+    pub async fn say_hearing(
+        &mut self,
+        bytes: &[u8],
+        mut enough: impl FnMut(&[u8]) -> bool,
+    ) -> Result<Said, Failure> {
+        let mut said = Said::default();
+        let mut answered = false;
+        while said.sent < bytes.len() && !(said.closed && answered) {
+            let patience = if answered {
+                TAKES_NO_MORE.min(self.left())
+            } else {
+                self.left()
+            };
+            let conn = &mut self.conn;
+            let came = &mut self.came;
+            let hears = !said.closed && came.len() < MOST;
+            let step = poll_fn(|task| {
+                if hears && let Poll::Ready(read) = hear(conn, task, came) {
+                    return Poll::Ready(Ok(Moved::In(read)));
+                }
+                let written = Pin::new(&mut *conn).poll_write(task, &bytes[said.sent..]);
+                written.map_ok(Moved::Out)
+            });
+            match self.cx.timeout(patience, step).await {
+                None if answered => return Ok(said),
+                None => return Err(self.late()),
+                Some(Ok(Moved::Out(n))) => said.sent += n,
+                Some(Ok(Moved::In(0))) => said.closed = true,
+                Some(Ok(Moved::In(_))) => answered = enough(&self.came[self.taken..]),
+                Some(Err(error)) => {
+                    self.cx.timeout(TAKES_NO_MORE, self.hear_out()).await;
+                    if self.came.len() == self.taken {
+                        return Err(self.led_here(self.conn.failure(Stage::Send, error)));
+                    }
+                    said.error = Some(error);
+                    return Ok(said);
+                }
+            }
+        }
+        if said.sent < bytes.len() {
+            return Ok(said);
+        }
+        let heard = self.came.len() > self.taken;
+        let patience = if answered {
+            TAKES_NO_MORE.min(self.left())
+        } else {
+            self.left()
+        };
+        match self.cx.timeout(patience, self.conn.flush()).await {
+            Some(Ok(())) => Ok(said),
+            None if !answered => Err(self.late()),
+            Some(Err(error)) if !heard => Err(self.led_here(self.conn.failure(Stage::Send, error))),
+            flushed => {
+                let late = io::Error::from(io::ErrorKind::TimedOut);
+                said.error = Some(flushed.and_then(Result::err).unwrap_or(late));
+                Ok(said)
+            }
+        }
+    }
+
+    /// Takes what comes until there is no more.
+    async fn hear_out(&mut self) {
+        let mut buffer = [0; 4096];
+        while self.came.len() < MOST {
+            match self.conn.read(&mut buffer).await {
+                Ok(n @ 1..) => self.came.extend_from_slice(&buffer[..n]),
+                Ok(0) | Err(_) => return,
+            }
+        }
+    }
+
     /// The next line, without its end.
     ///
     /// # Errors
@@ -97,6 +213,37 @@ impl<'a> Opening<'a> {
     /// What came and was not taken, without waiting.
     pub fn rest(&self) -> &[u8] {
         &self.came[self.taken..]
+    }
+
+    /// Whether anything came at all.
+    pub fn heard(&self) -> bool {
+        !self.came.is_empty()
+    }
+
+    /// Passes over the next `n` bytes of [`Opening::rest`].
+    pub fn pass(&mut self, n: usize) {
+        self.taken = self.came.len().min(self.taken + n);
+    }
+
+    /// Reads once more, for no longer than `patience`: how many bytes came, 0 at
+    /// the end or when the limit is reached, `None` when nothing came in time.
+    ///
+    /// # Errors
+    /// `recv.*`
+    pub async fn read_within(&mut self, patience: Duration) -> Result<Option<usize>, Failure> {
+        if self.came.len() >= MOST {
+            return Ok(Some(0));
+        }
+        let patience = patience.min(self.left());
+        let mut buffer = [0; 4096];
+        match self.cx.timeout(patience, self.conn.read(&mut buffer)).await {
+            None => Ok(None),
+            Some(Ok(n)) => {
+                self.came.extend_from_slice(&buffer[..n]);
+                Ok(Some(n))
+            }
+            Some(Err(error)) => Err(self.told(self.conn.failure(Stage::Recv, error))),
+        }
     }
 
     /// Reads once more.
@@ -147,15 +294,25 @@ impl<'a> Opening<'a> {
 
     /// Adds the first bytes that came, and the steps that led here.
     pub fn told(&self, failure: Failure) -> Failure {
-        let failure = if failure.trail().is_empty() {
-            failure.after(self.conn.trail().iter().cloned())
-        } else {
-            failure
-        };
+        let failure = self.led_here(failure);
         match &self.came[..self.came.len().min(FIRST)] {
             [] => failure,
             first => failure.fact(Fact::FirstBytes(first.to_vec())),
         }
+    }
+
+    /// Adds the steps that led here.
+    pub fn led_here(&self, failure: Failure) -> Failure {
+        if failure.trail().is_empty() {
+            failure.after(self.conn.trail().iter().cloned())
+        } else {
+            failure
+        }
+    }
+
+    /// The connection, while the first words are said.
+    pub fn conn(&self) -> &Conn {
+        &self.conn
     }
 
     /// The connection, when the first words are over.

@@ -42,7 +42,11 @@ pub trait Protocol: Send + Sync {
 }
 
 /// Every protocol of this build.
-pub static PROTOCOLS: &[&dyn Protocol] = &[&crate::raw::Raw];
+pub static PROTOCOLS: &[&dyn Protocol] = &[
+    &crate::raw::Raw,
+    &crate::http::HTTP,
+    &crate::websocket::WebSocket,
+];
 
 /// The protocol that answers on `stack`: the one its top layer names, or plain
 /// bytes where it names none.

@@ -21,6 +21,11 @@ pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {
     /// Who is at both ends, and what else is known while it lives.
     fn facts(&self) -> ConnFacts;
 
+    /// The application protocol both ends agreed on below (RFC 7301), if they did.
+    fn alpn(&self) -> Option<&[u8]> {
+        None
+    }
+
     /// The kernel socket, when the bytes pass through it unchanged. The copy
     /// engine uses it; a TLS session has none to give.
     fn socket_mut(&mut self) -> Option<&mut Socket> {
@@ -195,6 +200,11 @@ impl Conn {
     /// Who is at both ends.
     pub fn facts(&self) -> ConnFacts {
         self.io.facts()
+    }
+
+    /// The application protocol both ends agreed on (RFC 7301), if they did.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        self.io.alpn()
     }
 
     /// The kernel socket, when the bytes pass through it unchanged.

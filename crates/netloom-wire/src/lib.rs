@@ -5,5 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod escape;
+pub mod http;
 pub mod lines;
 pub mod tls;
+pub mod websocket;

@@ -15,6 +15,7 @@
 
 mod bind;
 mod connect;
+mod http;
 mod limits;
 mod network;
 mod place;

@@ -11,9 +11,11 @@ use netloom_base::diagnosis::{Fix, Verdict};
 use netloom_base::failure::Fact;
 use netloom_base::{Code, Diagnosis, Endpoint, Failure, Role, Side, Stage};
 use netloom_explain::{Asking, diagnose_with};
+use netloom_protocol::PROTOCOLS;
 use netloom_transport::net::SystemResolver;
 use netloom_transport::probe::{Entry, Probe};
 use netloom_transport::tcp::Tcp;
+use netloom_transport::tls::Tls;
 use netloom_transport::unix::Unix;
 use netloom_transport::{Assembly, Bound, Conn, Cx};
 
@@ -29,9 +31,10 @@ pub(crate) fn run<F: Future<Output = ()>>(body: impl FnOnce(Lab) -> F) {
     runtime.block_on(async {
         let net = Assembly::new(
             vec![Arc::new(Tcp), Arc::new(Unix)],
-            vec![],
+            vec![Arc::new(Tls::default())],
             Arc::new(SystemResolver),
-        );
+        )
+        .speaking(PROTOCOLS.iter().map(|protocol| protocol.card()));
         body(Lab {
             cx: Cx::os(Arc::new(net)),
             probe: Probe::new(),

@@ -97,6 +97,10 @@ impl Io for TlsIo {
         self.stream.get_ref().0.facts()
     }
 
+    fn alpn(&self) -> Option<&[u8]> {
+        self.stream.get_ref().1.alpn_protocol()
+    }
+
     fn into_socket(self: Box<Self>) -> Result<Socket, Box<dyn Io>> {
         Err(self) // the socket alone would speak in cipher
     }

@@ -1,0 +1,23 @@
+//! The failures that only HTTP can tell.
+
+use netloom_base::{Code, CodeCard, Stage};
+
+macro_rules! codes {
+    ($( $constant:ident = $name:literal, $stage:ident, $sentence:literal; )*) => {
+        $( #[doc = $sentence] pub const $constant: Code = Code::new($name, Stage::$stage, $sentence); )*
+
+        /// The same as rows of the catalogue.
+        pub const CODES: &[CodeCard] = &[
+            $( CodeCard { code: $name, stage: Stage::$stage, sentence: $sentence } ),*
+        ];
+    };
+}
+
+codes! {
+    REDIRECT_LOOP = "http.redirect-loop", Greet, "the answers send the client round in circles";
+    WRONG_HOST = "http.wrong-host", Greet, "the server does not serve the host that was asked for";
+    PROXIED = "http.proxied", Greet, "a proxy answered instead of the server";
+    GATEWAY = "http.gateway", Greet, "a gateway answered for a server behind it that did not";
+    EARLY_REPLY = "http.early-reply", Greet, "the server answered and closed before it had read the body";
+    CAPTIVE_PORTAL = "http.captive-portal", Greet, "this network asks for a sign-in before it lets anybody out";
+}
