@@ -6,4 +6,7 @@
 
 pub mod escape;
 pub mod lines;
+pub mod mqtt;
+pub mod reply;
+pub mod ssh;
 pub mod tls;
