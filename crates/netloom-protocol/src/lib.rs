@@ -9,9 +9,19 @@ pub mod greeting;
 pub mod offer;
 pub mod opening;
 pub mod registry;
+pub mod replies;
 pub mod service;
+pub mod shown;
+pub mod speaking;
 
+#[cfg(test)]
+mod trial;
+
+pub mod ftp;
+pub mod mail;
+pub mod mqtt;
 pub mod raw;
+pub mod ssh;
 
 pub use greeting::{Greeted, Visit};
 pub use offer::Offer;
