@@ -11,9 +11,11 @@ use netloom_base::diagnosis::{Fix, Verdict};
 use netloom_base::failure::Fact;
 use netloom_base::{Code, Diagnosis, Endpoint, Failure, Role, Side, Stage};
 use netloom_explain::{Asking, diagnose_with};
+use netloom_protocol::PROTOCOLS;
 use netloom_transport::net::SystemResolver;
 use netloom_transport::probe::{Entry, Probe};
 use netloom_transport::tcp::Tcp;
+use netloom_transport::tls::Tls;
 use netloom_transport::unix::Unix;
 use netloom_transport::{Assembly, Bound, Conn, Cx};
 
@@ -29,9 +31,10 @@ pub(crate) fn run<F: Future<Output = ()>>(body: impl FnOnce(Lab) -> F) {
     runtime.block_on(async {
         let net = Assembly::new(
             vec![Arc::new(Tcp), Arc::new(Unix)],
-            vec![],
+            vec![Arc::new(Tls::default())],
             Arc::new(SystemResolver),
-        );
+        )
+        .speaking(PROTOCOLS.iter().map(|protocol| protocol.card()));
         body(Lab {
             cx: Cx::os(Arc::new(net)),
             probe: Probe::new(),
@@ -173,14 +176,17 @@ impl Program {
     /// A python program; waits for its first line, and reads it as a number.
     pub(crate) fn python(text: &str) -> (Self, u16) {
         let mut program = Program::start(&["python3", "-u", "-c", text]);
-        let mut line = String::new();
-        let stdout = program.0.stdout.as_mut().unwrap();
-        BufReader::new(stdout).read_line(&mut line).unwrap();
-        let port = line
-            .trim()
-            .parse()
-            .unwrap_or_else(|_| panic!("python said {line:?}"));
+        let port = program.port();
         (program, port)
+    }
+
+    /// Its first line, read as a number.
+    pub(crate) fn port(&mut self) -> u16 {
+        let mut line = String::new();
+        let stdout = self.0.stdout.as_mut().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        let port = line.trim().parse();
+        port.unwrap_or_else(|_| panic!("the program said {line:?}"))
     }
 
     pub(crate) fn pid(&self) -> u32 {
