@@ -5,7 +5,9 @@ use crate::Outcome;
 use crate::options::Options;
 use crate::run::{command, in_ci, is_installed, root, stream};
 use std::fs;
-use std::path::PathBuf;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 /// Debian package, and a program it brings.
 const DEBIAN: &[(&str, &str)] = &[
@@ -20,6 +22,8 @@ const DEBIAN: &[(&str, &str)] = &[
     ("iproute2", "ip"),
     ("nftables", "nft"),
     ("openssl", "openssl"),
+    ("openssh-server", "sshd"),
+    ("mosquitto", "mosquitto"),
     ("util-linux", "setpriv"),
 ];
 
@@ -119,11 +123,37 @@ fn install_packages(packages: &[&str]) -> Outcome {
                 .args(packages),
         )
     };
+    let asleep = Asleep::new();
     // The lists may be missing or older than the mirror.
-    install().or_else(|_| {
+    let done = install().or_else(|_| {
         stream(command("apt-get").args(["update", "--quiet"]))?;
         install()
-    })
+    });
+    drop(asleep);
+    done
+}
+
+/// While it lives, no package starts the service it brings: tests start the
+/// servers they need themselves. See invoke-rc.d(8).
+struct Asleep(Option<&'static Path>);
+
+impl Asleep {
+    fn new() -> Self {
+        let policy = Path::new("/usr/sbin/policy-rc.d");
+        let mut file = fs::OpenOptions::new();
+        let file = file.write(true).create_new(true).mode(0o755).open(policy);
+        // Where one is there already, it is somebody's, and stays.
+        let own = file.map(|mut file| _ = file.write_all(b"#!/bin/sh\nexit 101\n"));
+        Asleep(own.is_ok().then_some(policy))
+    }
+}
+
+impl Drop for Asleep {
+    fn drop(&mut self) {
+        if let Some(policy) = self.0 {
+            let _ = fs::remove_file(policy);
+        }
+    }
 }
 
 fn venv() -> PathBuf {

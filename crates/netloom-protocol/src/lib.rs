@@ -9,12 +9,21 @@ pub mod greeting;
 pub mod offer;
 pub mod opening;
 pub mod registry;
+pub mod replies;
 #[cfg(test)]
 mod scripted;
 pub mod service;
+pub mod shown;
+pub mod speaking;
+#[cfg(test)]
+mod trial;
 
+pub mod ftp;
 pub mod http;
+pub mod mail;
+pub mod mqtt;
 pub mod raw;
+pub mod ssh;
 pub mod websocket;
 
 pub use greeting::{Greeted, Visit};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use netloom_base::Opens;
+use netloom_base::{Opens, SettingError};
 
 use crate::service::{LONG_IDLE, MessageService, Service};
 
@@ -24,6 +24,12 @@ impl Offer {
             Offer::Bytes(_) => "a stream of bytes",
             Offer::Messages(_) => "messages",
         }
+    }
+
+    /// The refusal of a protocol that carries nothing yet.
+    pub fn not_yet(&self, protocol: &str) -> Vec<SettingError> {
+        let message = format!("`{protocol}` cannot carry {} yet", self.word());
+        vec![SettingError::new("on", None, message)]
     }
 
     /// How long its conversations may be idle unless their limits say otherwise.

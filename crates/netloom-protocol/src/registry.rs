@@ -46,6 +46,10 @@ pub static PROTOCOLS: &[&dyn Protocol] = &[
     &crate::raw::Raw,
     &crate::http::HTTP,
     &crate::websocket::WebSocket,
+    &crate::ssh::Ssh,
+    &crate::mail::Smtp,
+    &crate::ftp::Ftp,
+    &crate::mqtt::Mqtt,
 ];
 
 /// The protocol that answers on `stack`: the one its top layer names, or plain
@@ -61,4 +65,50 @@ pub fn protocol_for(stack: &Stack) -> Option<&'static dyn Protocol> {
     named
         .or(plain.filter(|_| stack.kind() == Kind::Stream))
         .copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use netloom_base::failure::catalogue;
+
+    use super::*;
+    use crate::service::from_fn;
+
+    #[test]
+    fn words_and_codes_are_said_once() {
+        let cards = || PROTOCOLS.iter().map(|protocol| protocol.card());
+        let mut words = HashSet::new();
+        let schemes = cards().flat_map(|card| card.schemes);
+        assert!(
+            schemes
+                .map(|scheme| scheme.name)
+                .all(|name| words.insert(name))
+        );
+        let mut codes: HashSet<&str> = catalogue().map(|row| row.code).collect();
+        for row in cards().flat_map(|card| card.codes) {
+            assert!(codes.insert(row.code), "{} stands twice", row.code);
+            assert!(row.sentence.starts_with(char::is_lowercase), "{}", row.code);
+            assert!(!row.sentence.ends_with('.'), "{}", row.code);
+        }
+    }
+
+    #[test]
+    fn who_carries_nothing_yet_says_so() {
+        let service = from_fn(|conn, cx| async move { crate::service::finish(conn, &cx).await });
+        let offer = Offer::Bytes(Arc::new(service));
+        for name in ["ssh", "smtp", "ftp", "mqtt"] {
+            let protocol = PROTOCOLS
+                .iter()
+                .find(|protocol| protocol.card().name == name)
+                .unwrap();
+            let errors = protocol
+                .service_for(&offer, &Settings::new())
+                .err()
+                .unwrap();
+            let said = format!("`{name}` cannot carry a stream of bytes yet");
+            assert_eq!(errors[0].to_string(), said);
+        }
+    }
 }

@@ -7,5 +7,8 @@
 pub mod escape;
 pub mod http;
 pub mod lines;
+pub mod mqtt;
+pub mod reply;
+pub mod ssh;
 pub mod tls;
 pub mod websocket;

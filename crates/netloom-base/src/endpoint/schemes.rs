@@ -362,7 +362,8 @@ fn check_place(endpoint: &Endpoint, parts: &[Part], role: Role) -> Result<Option
 }
 
 /// The default port of the one word that stands for these layers, however they
-/// were written: 443 for `http+tls+tcp` as for `https`.
+/// were written: 443 for `http+tls+tcp` as for `https`. Of two such words the one
+/// that was written counts: 587 for `submission`, which is `smtp+tcp` too.
 fn default_port(parts: &[Part]) -> Option<u16> {
     let (top, below) = parts.split_first()?;
     let same = |scheme: &&Scheme| {
@@ -371,7 +372,10 @@ fn default_port(parts: &[Part]) -> Option<u16> {
             .iter()
             .eq(below.iter().map(|part| &part.scheme.name))
     };
-    top.card.schemes.iter().find(same)?.default_port
+    let written = Some(top.scheme).filter(same);
+    written
+        .or_else(|| top.card.schemes.iter().find(same))?
+        .default_port
 }
 
 /// Reads the query as options.

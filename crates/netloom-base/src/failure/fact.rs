@@ -59,6 +59,20 @@ pub enum Fact {
         /// How long it took, or how long was waited for it.
         took: Duration,
     },
+    /// Where an FTP server said that it waits for data (RFC 959 §4.1.2).
+    DataPort {
+        /// The reply that said so: 227 or 229.
+        reply: u16,
+        /// The address it named.
+        named: SocketAddr,
+        /// The other end of the control connection.
+        peer: SocketAddr,
+        /// Whether a connection to it was answered; `None` where none was tried.
+        reached: Option<bool>,
+        /// Whether the same port at `peer`'s address was; `None` where that was
+        /// not tried.
+        beside: Option<bool>,
+    },
     /// Something wrong that did not end the conversation, by its code.
     Noted {
         /// The code it would have as a failure.
@@ -114,6 +128,8 @@ impl Fact {
             Fact::Exit(_) => "wait",
             Fact::Complaint(_) => "parse",
             Fact::Answered { .. } => "dns",
+            Fact::DataPort { reply: 229, .. } => "229",
+            Fact::DataPort { .. } => "227",
             Fact::Said { source, .. } | Fact::Noted { source, .. } => source,
         }
     }
@@ -149,6 +165,7 @@ impl fmt::Display for Fact {
                 "{server} answered {answer} for {asked} in {}",
                 Spoken(*took)
             ),
+            Fact::DataPort { reply, named, .. } => write!(f, "reply {reply} names {named}"),
             Fact::Said { what, .. } | Fact::Noted { what, .. } => f.write_str(what),
         }
     }

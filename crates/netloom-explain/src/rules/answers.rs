@@ -47,6 +47,11 @@ pub struct Answers {
     pub path: Option<Path>,
     /// The descriptors of this process.
     pub descriptors: Option<Descriptors>,
+    /// Whether a TLS handshake was answered where plain words were not.
+    pub speaks_tls: Option<bool>,
+    /// The protocol's other ports at the same address, by their scheme, and how
+    /// a dial of each went.
+    pub elsewhere: Option<Vec<(&'static str, u16, Dialled)>>,
     /// Unix sockets that have a name.
     pub unix: Option<Vec<UnixEntry>>,
 }

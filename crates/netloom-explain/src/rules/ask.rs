@@ -3,11 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use netloom_base::{Code, Diagnosis, Failure, Stage};
+use netloom_base::{Code, Diagnosis, Failure, Role, Stage};
+use netloom_protocol::speaking::over_tls;
 use netloom_transport::Cx;
 use netloom_transport::probe::{DialEnd, Entry, Probe, Route, State};
+use netloom_transport::tls::codes::{CLOSED, PEER_SPEAKS_PLAIN, TIMEOUT};
 
-use super::{Answers, diagnose, target, unix_name};
+use super::greet::other_ports;
+use super::{Answers, diagnose, reached, reset_at_once, target, unix_name};
 
 /// How far a diagnosis may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +37,9 @@ impl Default for Asking {
 /// How long a second dial may take, and how long the way to it may be looked at.
 const REDIAL: Duration = Duration::from_millis(1200);
 const PATH: Duration = Duration::from_millis(1200);
+
+/// How long a dial of another port may take.
+const ELSEWHERE: Duration = Duration::from_millis(600);
 
 /// Puts a failure into words, with what the local kernel says about it. Asks
 /// only what the failure's rule needs; what did not come in time is not used.
@@ -74,7 +80,14 @@ async fn ask(failure: &Failure, probe: &Probe, asking: Asking, cx: &Cx, answers:
         unix(&name, probe, cx, answers).await;
         return;
     }
+    if failure.stage() == Stage::Greet || reset_at_once(failure) {
+        greet(failure, probe, asking, cx, answers).await;
+        return;
+    }
     let Some(addr) = target(failure) else { return };
+    if asking.deep {
+        elsewhere(failure, addr, probe, cx, answers).await;
+    }
     match failure.stage() {
         Stage::Bind | Stage::Listen => bind(failure, addr, probe, cx, answers).await,
         Stage::Connect => connect(failure, addr, probe, asking, cx, answers).await,
@@ -166,6 +179,56 @@ async fn connect(
             *known = probe.neighbour(cx, *next, interface).await;
         }
         answers.path = probe.path(cx, addr, PATH).await;
+    }
+}
+
+/// Who listens there, where that is on this host; and whether it wants TLS,
+/// where it said nothing.
+async fn greet(failure: &Failure, probe: &Probe, asking: Asking, cx: &Cx, answers: &mut Answers) {
+    let Some(addr) = reached(failure) else { return };
+    answers.addresses = probe.addresses(cx).await;
+    if answers.is_local(addr.ip()) {
+        answers.listeners = probe.listeners(cx).await;
+        holders(probe, cx, answers).await;
+    }
+    let mute = matches!(failure.code(), Code::GREET_CLOSED | Code::GREET_TIMEOUT);
+    if mute && asking.redial {
+        answers.speaks_tls = speaks_tls(failure, cx).await;
+    }
+}
+
+/// Whether the same place answers a TLS handshake, whatever its certificate.
+async fn speaks_tls(failure: &Failure, cx: &Cx) -> Option<bool> {
+    let endpoint = failure.endpoint()?.parse().ok()?;
+    let stack = cx.net().stack(&over_tls(&endpoint)?, Role::Dial).ok()?;
+    let dialled = cx.timeout(REDIAL, cx.net().dial(&stack, cx)).await;
+    Some(match dialled {
+        Some(Ok(_)) => true,
+        // A complaint about a certificate, a version or a name is an answer in TLS.
+        Some(Err(failure)) => {
+            failure.stage() == Stage::Tls
+                && ![TIMEOUT, CLOSED, PEER_SPEAKS_PLAIN].contains(&failure.code())
+                && failure.code() != Stage::Tls.other()
+                && failure.errno().is_none()
+        }
+        None => false,
+    })
+}
+
+/// The other ports of a protocol whose own is blocked often.
+async fn elsewhere(
+    failure: &Failure,
+    addr: SocketAddr,
+    probe: &Probe,
+    cx: &Cx,
+    answers: &mut Answers,
+) {
+    for (scheme, port) in other_ports(failure, addr) {
+        let there = SocketAddr::new(addr.ip(), port);
+        if let Some(dialled) = probe.dial_armed(cx, there, ELSEWHERE).await {
+            let found = answers.elsewhere.get_or_insert_default();
+            found.push((scheme, port, dialled));
+        }
     }
 }
 

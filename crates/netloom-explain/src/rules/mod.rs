@@ -9,6 +9,7 @@ mod ask;
 mod bind;
 mod connect;
 mod draft;
+mod greet;
 mod http;
 mod limits;
 mod path;
@@ -19,7 +20,7 @@ mod tests;
 use std::net::SocketAddr;
 
 use netloom_base::failure::Fact;
-use netloom_base::{Diagnosis, Endpoint, Failure};
+use netloom_base::{Code, Diagnosis, Endpoint, Failure, Stage};
 
 pub use answers::Answers;
 pub use ask::{Asking, diagnose_at_once, diagnose_with};
@@ -29,6 +30,7 @@ pub type Rule = fn(&Failure, &Answers) -> Option<Diagnosis>;
 
 /// Every rule, in the order they are asked.
 pub const RULES: &[&[Rule]] = &[
+    greet::RULES,
     path::RULES,
     bind::RULES,
     refused::RULES,
@@ -39,11 +41,12 @@ pub const RULES: &[&[Rule]] = &[
 
 /// Asks the rules; where none decides, tells what the failure itself knew.
 pub fn diagnose(failure: &Failure, answers: &Answers) -> Diagnosis {
-    RULES
+    let diagnosis = RULES
         .iter()
         .flat_map(|family| family.iter())
         .find_map(|rule| rule(failure, answers))
-        .unwrap_or_else(|| crate::diagnose(failure))
+        .unwrap_or_else(|| crate::diagnose(failure));
+    greet::left_unchecked(failure, answers, diagnosis)
 }
 
 /// The address that was tried last.
@@ -57,6 +60,22 @@ pub fn target(failure: &Failure) -> Option<SocketAddr> {
         steps.find(|step| step.failed.is_some())?.to.parse().ok()
     };
     tried.or_else(failed)
+}
+
+/// The address that took the connection, where the opening words failed.
+pub fn reached(failure: &Failure) -> Option<SocketAddr> {
+    if reset_at_once(failure) {
+        return target(failure);
+    }
+    let mut steps = failure.trail().iter().rev();
+    let step = steps.find(|step| step.stage == Stage::Connect && step.failed.is_none())?;
+    step.to.parse().ok()
+}
+
+/// Whether the connection was taken and reset before the dial had returned: a
+/// reset that answers the first packet would have been a refusal.
+pub fn reset_at_once(failure: &Failure) -> bool {
+    failure.stage() == Stage::Connect && failure.code() == Code::RECV_RESET
 }
 
 /// The name of the unix socket a failure is about, `@` first for an abstract one.

@@ -15,6 +15,7 @@
 
 mod bind;
 mod connect;
+mod greet;
 mod http;
 mod limits;
 mod network;

@@ -176,14 +176,17 @@ impl Program {
     /// A python program; waits for its first line, and reads it as a number.
     pub(crate) fn python(text: &str) -> (Self, u16) {
         let mut program = Program::start(&["python3", "-u", "-c", text]);
-        let mut line = String::new();
-        let stdout = program.0.stdout.as_mut().unwrap();
-        BufReader::new(stdout).read_line(&mut line).unwrap();
-        let port = line
-            .trim()
-            .parse()
-            .unwrap_or_else(|_| panic!("python said {line:?}"));
+        let port = program.port();
         (program, port)
+    }
+
+    /// Its first line, read as a number.
+    pub(crate) fn port(&mut self) -> u16 {
+        let mut line = String::new();
+        let stdout = self.0.stdout.as_mut().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        let port = line.trim().parse();
+        port.unwrap_or_else(|_| panic!("the program said {line:?}"))
     }
 
     pub(crate) fn pid(&self) -> u32 {

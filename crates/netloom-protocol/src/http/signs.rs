@@ -56,7 +56,7 @@ pub(crate) fn facts(
     let failure = Failure::new(Stage::Greet, side, code).message(message);
     let mut failure = answer
         .opening
-        .led_here(failure)
+        .along(failure)
         .fact(Fact::said(asked.shown(), "request"))
         .fact(Fact::said(clean(&answer.head.status_line()), "status line"));
     for name in TELLING {

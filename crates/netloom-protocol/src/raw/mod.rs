@@ -1,5 +1,9 @@
 //! Plain bytes: what a stream carries when no protocol is named.
 
+mod greet;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use netloom_base::{Address, Card, Failure, Kind, Opens, SettingError, Settings};
@@ -50,17 +54,17 @@ impl Protocol for Raw {
         }
     }
 
+    /// Says `visit.send` and tells the answer; without it, tells what the peer
+    /// says first. A silent peer is healthy.
     fn greet<'a>(
         &'a self,
         conn: Conn,
-        _visit: Visit<'a>,
-        _cx: &'a Cx,
+        visit: Visit<'a>,
+        cx: &'a Cx,
     ) -> BoxFuture<'a, Result<Greeted, Failure>> {
         Box::pin(async move {
-            Ok(Greeted {
-                conn: Some(conn),
-                told: Vec::new(),
-            })
+            let greeted = greet::greet(conn, visit, cx).await;
+            greeted.map_err(|failure| failure.at(&visit.stack.endpoint))
         })
     }
 }

@@ -263,7 +263,7 @@ async fn next(opening: &mut Opening<'_>, patience: Duration) -> Result<Heard, Fa
                 let failure = Failure::new(Stage::Greet, Side::Peer, Code::RECV_UNEXPECTED)
                     .message("what came after the upgrade is no WebSocket")
                     .fact(Fact::said(error.to_string(), "frame"));
-                return Err(opening.led_here(failure));
+                return Err(opening.along(failure));
             }
         }
         match opening.read_within(patience).await {
