@@ -90,7 +90,7 @@ impl Verb for Connect {
             let began = cx.now();
             let stack = cx.net().stack(&endpoint, Role::Dial)?;
             let conn = open(&stack, &cx).await?;
-            for fact in conn.learned() {
+            for fact in conn.learned().iter().filter(|fact| fact.is_remark()) {
                 face.note(fact.to_string());
             }
             let mut story = begun(&stack, &conn);

@@ -28,8 +28,8 @@ use linux as os;
 pub use netloom_base::failure::Icmp;
 
 pub use data::{
-    Address, Descriptors, DialEnd, Dialled, Entry, Holder, Interface, ListenDrops, Neighbour, Path,
-    PortSettings, Route, State, TcpInfo, UnixEntry,
+    Address, Congestion, Descriptors, DialEnd, Dialled, Entry, Holder, Interface, ListenDrops,
+    Neighbour, Path, PortSettings, Route, State, TcpInfo, TcpOptions, UnixEntry,
 };
 
 use crate::cx::Cx;
