@@ -121,8 +121,14 @@ impl fmt::Display for Diagnosis {
         };
         if self.stage != Stage::Parse {
             let well = self.steps.iter().filter(|step| step.failed.is_none());
-            let implied = self.stage.implies().iter().copied();
+            // What the kernel refused was read and made before.
+            let implied = match &self.errno {
+                Some(_) => self.stage.implies(),
+                None => &[],
+            };
+            let implied = implied.iter().copied();
             let mut passed: Vec<Stage> = implied.chain(well.map(|step| step.stage)).collect();
+            passed.retain(|stage| *stage != self.stage);
             passed.sort_unstable();
             passed.dedup();
             let passed: Vec<&str> = passed.iter().map(|stage| stage.name()).collect();

@@ -49,7 +49,8 @@ impl Sheet {
 
     /// A row of a list: where it goes on in a second line, that is indented.
     pub fn point(&mut self, heading: &str, text: impl Display) {
-        self.0.push(Row::Point(heading.to_owned(), text.to_string()));
+        self.0
+            .push(Row::Point(heading.to_owned(), text.to_string()));
     }
 
     /// A line that is not broken, indented under the text.
@@ -112,7 +113,11 @@ impl Sheet {
 fn put(lines: &mut Vec<String>, heading: &str, first: &str, others: &[String], indent: &str) {
     let line = format!("  {} {first}", padded(heading, HEADING));
     lines.push(line.trim_end().to_owned());
-    lines.extend(others.iter().map(|part| format!("{:TEXT$}{indent}{part}", "")));
+    lines.extend(
+        others
+            .iter()
+            .map(|part| format!("{:TEXT$}{indent}{part}", "")),
+    );
 }
 
 /// How many columns of a terminal a text takes.

@@ -79,8 +79,13 @@ impl Story {
         for step in &self.steps {
             sheet.row(step.stage.name(), step, "");
         }
-        if let (Some(local), Some(peer)) = (&self.local, &self.peer) {
-            sheet.row("between", format_args!("{local} and {peer}"), "");
+        match (&self.local, &self.peer) {
+            (Some(local), Some(peer)) => {
+                sheet.row("between", format_args!("{local} and {peer}"), "");
+            }
+            // A peer that is named as the endpoint says nothing new.
+            (_, Some(peer)) if *peer != self.endpoint => sheet.row("with", peer, ""),
+            _ => {}
         }
         for told in &self.told {
             let text: &dyn fmt::Display = match told.code {
@@ -89,7 +94,7 @@ impl Story {
             };
             sheet.row(told.about, text, format_args!("({})", told.source));
         }
-        let (received, sent) = (Counted(self.received), Counted(self.sent));
+        let (received, sent) = (Counted(self.received), self.sent);
         let lasted = Spoken(self.lasted);
         sheet.row(
             "moved",

@@ -28,7 +28,11 @@ pub(crate) fn comes_with_a_protocol(code: &str) -> bool {
         ("ftp.", "ftp"),
         ("smtp.", "mail"),
     ];
-    let built = |name: &str| PROTOCOLS.iter().any(|protocol| protocol.card().name == name);
+    let built = |name: &str| {
+        PROTOCOLS
+            .iter()
+            .any(|protocol| protocol.card().name == name)
+    };
     let with = WITH.iter().find(|(begin, _)| code.starts_with(begin));
     with.is_some_and(|(_, protocol)| !built(protocol))
 }

@@ -50,6 +50,22 @@ pub fn diagnose(failure: &Failure) -> Diagnosis {
     }
 }
 
+/// The same, with the steps that had gone well as evidence: for whoever asked
+/// how a conversation goes, they are half of the answer.
+pub fn with_steps(mut diagnosis: Diagnosis) -> Diagnosis {
+    let well = diagnosis.steps.iter().filter(|step| step.failed.is_none());
+    let mut evidence: Vec<Evidence> = well
+        .map(|step| Evidence {
+            fact: step.to_string(),
+            source: step.stage.name().to_owned(),
+        })
+        .filter(|step| !diagnosis.evidence.contains(step))
+        .collect();
+    evidence.append(&mut diagnosis.evidence);
+    diagnosis.evidence = evidence;
+    diagnosis
+}
+
 /// Whether the step is the failure itself, at the very endpoint it names.
 fn says_the_summary(step: &Step, failure: &Failure) -> bool {
     let endpoint = failure.endpoint().unwrap_or_default();

@@ -20,6 +20,6 @@ pub mod pages;
 pub mod rules;
 pub mod story;
 
-pub use diagnose::{diagnose, mistakes};
+pub use diagnose::{diagnose, mistakes, with_steps};
 pub use netloom_base::Diagnosis;
 pub use rules::{Answers, Asking, diagnose_with};

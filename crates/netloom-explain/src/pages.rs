@@ -128,7 +128,8 @@ fn read(card: CodeCard, language: Language, text: &str) -> Option<Page> {
         } else if let Some(point) = line.strip_prefix("- ") {
             parts.push(Part::Point(unmarked(point)));
             open = true;
-        } else if let (true, Some(Part::Prose(text) | Part::Point(text))) = (open, parts.last_mut()) {
+        } else if let (true, Some(Part::Prose(text) | Part::Point(text))) = (open, parts.last_mut())
+        {
             join(text, &unmarked(line));
         } else {
             parts.push(Part::Prose(unmarked(line)));
@@ -207,7 +208,10 @@ impl Record for Page {
         to.text("stage", self.card.stage.name());
         to.text("text", self.card.sentence);
         to.text("lang", self.language.tag());
-        for (i, name) in ["means", "by_hand", "causes", "fixes", "read"].into_iter().enumerate() {
+        for (i, name) in ["means", "by_hand", "causes", "fixes", "read"]
+            .into_iter()
+            .enumerate()
+        {
             to.texts(name, &self.text(i));
         }
     }
@@ -225,9 +229,15 @@ mod tests {
     fn a_page_is_read_in_parts_and_shown_without_marks() {
         let stopped = card("stopped").unwrap();
         let page = read(stopped, Language::English, SMALL).unwrap();
-        assert_eq!(page.sections[0], [Part::Prose("It was stopped.".to_owned())]);
+        assert_eq!(
+            page.sections[0],
+            [Part::Prose("It was stopped.".to_owned())]
+        );
         assert_eq!(page.sections[1][1], Part::Command("ps `x`".to_owned()));
-        assert_eq!(page.sections[2][0], Part::Point("one that goes on".to_owned()));
+        assert_eq!(
+            page.sections[2][0],
+            Part::Point("one that goes on".to_owned())
+        );
         assert_eq!(
             page.plain(30),
             "stopped: the service was told to stop\n  stage     close\n\n  means     It was stopped.\n\n  \

@@ -17,9 +17,17 @@ pub(super) fn find(text: &str) -> Option<Meaning> {
         "ENOTSUP" => "EOPNOTSUPP",
         _ => by_number().unwrap_or(number),
     };
-    let row = ROWS.iter().find(|row| row.name.eq_ignore_ascii_case(number))?;
-    let also = Errno::named(row.name).map_or_else(String::new, |errno| format!("errno {}", errno.0));
-    Some(row.meaning("errno", row.name.to_owned(), also, "errno(3), socket(7), tcp(7), ip(7)"))
+    let row = ROWS
+        .iter()
+        .find(|row| row.name.eq_ignore_ascii_case(number))?;
+    let also =
+        Errno::named(row.name).map_or_else(String::new, |errno| format!("errno {}", errno.0));
+    Some(row.meaning(
+        "errno",
+        row.name.to_owned(),
+        also,
+        "errno(3), socket(7), tcp(7), ip(7)",
+    ))
 }
 
 macro_rules! rows {
@@ -187,6 +195,9 @@ mod tests {
         for row in ROWS {
             assert!(Errno::named(row.name).is_some(), "{}", row.name);
         }
-        assert_eq!(find("EWOULDBLOCK").map(|found| found.name).as_deref(), Some("EAGAIN"));
+        assert_eq!(
+            find("EWOULDBLOCK").map(|found| found.name).as_deref(),
+            Some("EAGAIN")
+        );
     }
 }

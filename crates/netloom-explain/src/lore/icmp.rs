@@ -13,7 +13,11 @@ pub(super) fn find(text: &str) -> Option<Meaning> {
     let (kind, code): (u8, u8) = (kind.trim().parse().ok()?, code.trim().parse().ok()?);
     let exact = format!("{version} {kind}/{code}");
     let row = ROWS.iter().find(|row| row.name == exact)?;
-    let read = if version == "ICMP" { "RFC 792; RFC 1812 §5.2.7" } else { "RFC 4443 §3" };
+    let read = if version == "ICMP" {
+        "RFC 792; RFC 1812 §5.2.7"
+    } else {
+        "RFC 4443 §3"
+    };
     Some(row.meaning("icmp", exact, String::new(), read))
 }
 

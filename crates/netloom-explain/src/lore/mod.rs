@@ -110,10 +110,10 @@ impl Meaning {
         let widest = codes.iter().map(|card| card.code.len()).max().unwrap_or(0);
         for card in codes {
             let CodeCard { code, sentence, .. } = card;
-            sheet.row("codes", format_args!("{code:<widest$}  {sentence}"), "");
+            sheet.point("codes", format_args!("{code:<widest$}  {sentence}"));
         }
         for next in self.next {
-            sheet.row("next", next, "");
+            sheet.point("next", next);
         }
         sheet.row("read", self.read, "");
         let title = match self.also.as_str() {
@@ -161,9 +161,15 @@ mod tests {
     use crate::catalogue::comes_with_a_protocol;
 
     fn all() -> impl Iterator<Item = &'static Row> {
-        [errno::ROWS, alert::ROWS, status::ROWS, rcode::ROWS, icmp::ROWS]
-            .into_iter()
-            .flatten()
+        [
+            errno::ROWS,
+            alert::ROWS,
+            status::ROWS,
+            rcode::ROWS,
+            icmp::ROWS,
+        ]
+        .into_iter()
+        .flatten()
     }
 
     #[test]
@@ -184,9 +190,17 @@ mod tests {
                 || says.starts_with(|c: char| c.is_ascii_uppercase())
                     && says.chars().nth(1).is_some_and(char::is_uppercase);
             assert!(begins && !says.ends_with('.'), "{}: {says}", row.name);
-            assert!(!row.stages.is_empty() && !row.next.is_empty(), "{}", row.name);
+            assert!(
+                !row.stages.is_empty() && !row.next.is_empty(),
+                "{}",
+                row.name
+            );
             for next in row.next {
-                assert!(!next.is_empty() && !next.ends_with('.'), "{}: {next}", row.name);
+                assert!(
+                    !next.is_empty() && !next.ends_with('.'),
+                    "{}: {next}",
+                    row.name
+                );
             }
         }
     }
@@ -216,8 +230,19 @@ mod tests {
             assert!(!found.plain(80).is_empty());
         }
         #[cfg(target_os = "linux")]
-        assert_eq!(find("errno 111").map(|found| found.name).as_deref(), Some("ECONNREFUSED"));
-        for nothing in ["111", "host:80", "tcp://h:1", "alert 255", "HTTP 999", "ICMP 99/0", ""] {
+        assert_eq!(
+            find("errno 111").map(|found| found.name).as_deref(),
+            Some("ECONNREFUSED")
+        );
+        for nothing in [
+            "111",
+            "host:80",
+            "tcp://h:1",
+            "alert 255",
+            "HTTP 999",
+            "ICMP 99/0",
+            "",
+        ] {
             assert_eq!(find(nothing), None, "{nothing}");
         }
     }

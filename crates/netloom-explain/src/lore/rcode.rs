@@ -12,7 +12,12 @@ pub(super) fn find(text: &str) -> Option<Meaning> {
         _ => ROWS.iter().find(|row| row.name.eq_ignore_ascii_case(said)),
     }?;
     let also = numbered(row.name).map_or_else(String::new, |number| format!("DNS rcode {number}"));
-    Some(row.meaning("rcode", row.name.to_owned(), also, "RFC 1035 §4.1.1; RFC 6895 §2.3"))
+    Some(row.meaning(
+        "rcode",
+        row.name.to_owned(),
+        also,
+        "RFC 1035 §4.1.1; RFC 6895 §2.3",
+    ))
 }
 
 fn numbered(name: &str) -> Option<usize> {

@@ -6,13 +6,22 @@ use netloom_base::Stage::Greet;
 use super::{Meaning, Row, after};
 
 pub(super) fn find(text: &str) -> Option<Meaning> {
-    let number = after(text, &["http status", "http", "status", "http/1.1", "http/2"]);
+    let number = after(
+        text,
+        &["http status", "http", "status", "http/1.1", "http/2"],
+    );
     let number = number.unwrap_or(text);
     // `HTTP 502 Bad Gateway` is read as well.
     let number = number.split(' ').next().unwrap_or_default();
-    let row = ROWS.iter().find(|row| row.name.split(' ').next() == Some(number))?;
+    let row = ROWS
+        .iter()
+        .find(|row| row.name.split(' ').next() == Some(number))?;
     let reason = row.name.split_once(' ').map_or("", |(_, reason)| reason);
-    let read = if number == "511" { "RFC 6585 §6" } else { "RFC 9110 §15" };
+    let read = if number == "511" {
+        "RFC 6585 §6"
+    } else {
+        "RFC 9110 §15"
+    };
     Some(row.meaning("status", format!("HTTP {number}"), reason.to_owned(), read))
 }
 

@@ -1,6 +1,6 @@
 //! A certificate that is good today and will not be soon.
 
-use netloom_base::diagnosis::Verdict::{Confirmed, Possible};
+use netloom_base::diagnosis::Verdict::{Confirmed, Likely, Possible};
 use netloom_base::failure::Fact;
 use netloom_base::{Diagnosis, Endpoint, Failure};
 use netloom_transport::tls::codes;
@@ -19,44 +19,83 @@ fn soon(failure: &Failure, _: &Answers) -> Option<Diagnosis> {
         Fact::Chain(chain) => Some(chain.as_slice()),
         _ => None,
     })?;
-    let first = chain.iter().min_by_key(|certificate| certificate.not_after)?;
+    let first = chain
+        .iter()
+        .min_by_key(|certificate| certificate.not_after)?;
     let endpoint: Endpoint = failure.endpoint()?.parse().ok()?;
     let draft = Draft::of(failure, codes::EXPIRES_SOON, what(failure));
+    let host = endpoint.host().to_string();
     let draft = if first.is_self_issued() {
-        draft.cause("it was made by hand, and nothing renews it", Possible, "it signs itself")
+        let subject = shell_words::quote(&format!("/CN={host}")).into_owned();
+        let name = shell_words::quote(&format!("subjectAltName=DNS:{host}")).into_owned();
+        draft
+            .cause(
+                "it was made by hand, and nothing renews it",
+                Likely,
+                "it signs itself",
+            )
+            .fix(
+                "make another",
+                format!(
+                    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 365 \
+                     -subj {subject} -addext {name} -keyout key.pem -out cert.pem"
+                ),
+            )
+            .advice("give both files to the server, and cert.pem to whoever trusts it (ca=cert.pem)")
     } else {
-        draft.cause(
-            "nothing has renewed it yet",
-            Confirmed,
-            "its last day is within the time that was asked about",
-        )
+        draft
+            .cause(
+                "nothing has renewed it yet",
+                Confirmed,
+                "its last day is within the time that was asked about",
+            )
+            .cause("a renewal runs, and fails", Possible, "")
+            .cause(
+                "it was renewed, and the server still shows the old one",
+                Possible,
+                "",
+            )
+            .fix(
+                "see whether the renewal works",
+                "sudo certbot renew --dry-run",
+            )
+            .fix("or whether its timer runs", "systemctl list-timers")
+            .advice("after a renewal the server must read it again: systemctl reload UNIT")
     };
-    let again = netloom("explain", &endpoint);
     let within = asked(failure);
-    draft
-        .cause("a renewal runs, and fails", Possible, "")
-        .cause("it was renewed, and the server still shows the old one", Possible, "")
-        .fix("see whether the renewal works", "sudo certbot renew --dry-run")
-        .fix("or whether its timer runs", "systemctl list-timers '*certbot*' '*acme*'")
-        .advice("after a renewal let the server read it again: systemctl reload UNIT")
-        .fix("look again", format!("{again} --expires-within {within}"))
+    let again = format!(
+        "{} --expires-within {within}",
+        netloom("explain", &endpoint)
+    );
+    // To cron a `%` is the end of the line.
+    let daily = format!("0 7 * * * {again} >/dev/null").replace('%', "\\%");
+    let mut diagnosis = draft
+        .fix("look again", &again)
         .fix(
-            "be told every day by cron, and only when it is time",
+            "be told by cron, on days when it is time",
             format!(
                 "(crontab -l; echo {}) | crontab -",
-                shell_words::quote(&format!(
-                    "0 7 * * * {again} --expires-within {within} >/dev/null"
-                ))
+                shell_words::quote(&daily)
             ),
         )
-        .done()
+        .done()?;
+    // The limit is the person's own question.
+    for evidence in &mut diagnosis.evidence {
+        if evidence.fact.starts_with("expires-within ") {
+            evidence.fact = format!("asked whether all last for {within}");
+            "--expires-within".clone_into(&mut evidence.source);
+        }
+    }
+    Some(diagnosis)
 }
 
 /// What the failure says, without the endpoint that every summary begins with.
 fn what(failure: &Failure) -> String {
     let summary = failure.summary();
     let endpoint = failure.endpoint().unwrap_or_default();
-    let own = summary.strip_prefix(endpoint).and_then(|rest| rest.strip_prefix(": "));
+    let own = summary
+        .strip_prefix(endpoint)
+        .and_then(|rest| rest.strip_prefix(": "));
     own.unwrap_or(&summary).to_owned()
 }
 
@@ -76,6 +115,7 @@ fn asked(failure: &Failure) -> String {
 
 #[cfg(test)]
 mod tests {
+    use netloom_base::diagnosis::Cause;
     use netloom_base::failure::Certificate;
     use netloom_base::{Side, Stage, Timestamp};
 
@@ -108,17 +148,40 @@ mod tests {
             "tls://a.example:443: the certificate expires on 1970-01-02, 1 day left"
         );
         assert_eq!(diagnosis.causes[0].verdict, Confirmed);
-        let commands: Vec<&str> = diagnosis.fixes.iter().filter_map(|fix| fix.command.as_deref()).collect();
-        assert!(commands.contains(&"sudo certbot renew --dry-run"), "{commands:?}");
+        let commands: Vec<&str> = diagnosis
+            .fixes
+            .iter()
+            .filter_map(|fix| fix.command.as_deref())
+            .collect();
+        assert!(
+            commands.contains(&"sudo certbot renew --dry-run"),
+            "{commands:?}"
+        );
         let again = "netloom explain tls://a.example:443 --expires-within 14d";
         assert!(commands.contains(&again), "{commands:?}");
-        assert!(commands.iter().any(|command| command.contains("crontab")), "{commands:?}");
+        assert!(
+            commands.iter().any(|command| command.contains("crontab")),
+            "{commands:?}"
+        );
     }
 
     #[test]
     fn of_one_that_signs_itself_nothing_is_known_for_sure() {
         let diagnosis = soon(&failure("CN=a.example"), &Answers::default()).unwrap();
-        assert!(diagnosis.causes.iter().all(|cause| cause.verdict == Possible));
-        assert!(soon(&Failure::new(Stage::Tls, Side::Peer, codes::EXPIRED), &Answers::default()).is_none());
+        let sure = |cause: &Cause| cause.verdict == Confirmed;
+        assert!(!diagnosis.causes.is_empty() && !diagnosis.causes.iter().any(sure));
+        let make = diagnosis.fixes[0].command.as_deref().unwrap_or_default();
+        assert!(make.contains("-subj '/CN=a.example' "), "{make}");
+        assert!(diagnosis.evidence.iter().any(|evidence| {
+            evidence.fact == "asked whether all last for 14d"
+                && evidence.source == "--expires-within"
+        }));
+        assert!(
+            soon(
+                &Failure::new(Stage::Tls, Side::Peer, codes::EXPIRED),
+                &Answers::default()
+            )
+            .is_none()
+        );
     }
 }

@@ -11,51 +11,47 @@ use netloom_transport::probe::{Entry, Holder, Probe, State, TcpInfo};
 /// What TCP agreed on and measured.
 pub(super) fn tcp(info: &TcpInfo) -> Vec<Told> {
     let told = |text: String| Told::new("tcp", text, "sock_diag");
-    let mut lines = vec![told(format!(
-        "segments of up to {} bytes to the peer and {} from it (MSS), path MTU {}",
-        info.snd_mss, info.advmss, info.pmtu
-    ))];
     let options = info.options;
     let mut agreed = Vec::new();
+    let mut missing = Vec::new();
     if options.window_scale() {
-        agreed.push(format!(
-            "window scale {} for ours and {} for the peer's",
-            info.rcv_wscale, info.snd_wscale
-        ));
+        let (ours, theirs) = (info.rcv_wscale, info.snd_wscale);
+        agreed.push(format!("window scale {ours} ours, {theirs} theirs"));
+    } else {
+        missing.push("window scaling");
     }
-    let switches = [
+    for (on, name) in [
         (options.timestamps(), "timestamps"),
         (options.sack(), "SACK"),
         (options.ecn(), "ECN"),
-    ];
-    let named = |wanted: bool| {
-        let of = switches.iter().filter(move |(on, _)| *on == wanted);
-        of.map(|(_, name)| (*name).to_owned())
-    };
-    agreed.extend(named(true));
-    let mut text = match agreed.as_slice() {
-        [] => "no options agreed on".to_owned(),
-        some => some.join(", "),
-    };
-    let missing: Vec<String> = named(false)
-        .chain((!options.window_scale()).then(|| "window scaling".to_owned()))
-        .collect();
-    if !missing.is_empty() {
-        text += &format!("; without {}", missing.join(", "));
+    ] {
+        if on {
+            agreed.push(name.to_owned());
+        } else {
+            missing.push(name);
+        }
     }
-    lines.push(told(text));
-    let mut text = format!(
-        "round trip {}, at least {}, deviation {}",
-        Spoken(info.rtt),
-        Spoken(info.min_rtt),
-        Spoken(info.rttvar)
-    );
+    if !missing.is_empty() {
+        agreed.push(format!("no {}", missing.join(", no ")));
+    }
+    let mut lines = vec![
+        told(format!(
+            "MSS {} to the peer, {} from it; path MTU {}",
+            info.snd_mss, info.advmss, info.pmtu
+        )),
+        told(agreed.join("; ")),
+    ];
+    let (rtt, least) = (Spoken(info.rtt), Spoken(info.min_rtt));
+    let mut text = format!("round trip {rtt}, {least} at least");
     if !info.congestion.name().is_empty() {
         text += &format!("; congestion control {}", info.congestion.name());
     }
     lines.push(told(text));
     if info.total_retrans > 0 {
-        lines.push(told(format!("{} segments were sent again", info.total_retrans)));
+        lines.push(told(format!(
+            "{} segments were sent again",
+            info.total_retrans
+        )));
     }
     lines
 }
@@ -79,9 +75,8 @@ pub(super) async fn server(
     let same = |a: SocketAddr, b: SocketAddr| {
         a.port() == b.port() && a.ip().to_canonical() == b.ip().to_canonical()
     };
-    let its = |entry: &&Entry| {
-        entry.inode != 0 && same(entry.local, peer) && same(entry.remote, local)
-    };
+    let its =
+        |entry: &&Entry| entry.inode != 0 && same(entry.local, peer) && same(entry.remote, local);
     // A connection that nobody has accepted yet belongs to the listener.
     let entry = found.iter().find(its).or_else(|| {
         let mut all = found.iter();
@@ -99,7 +94,10 @@ pub(super) async fn unix_server(name: &str, probe: &Probe, cx: &Cx) -> Vec<Told>
         return Vec::new();
     };
     let found = probe.unix_sockets(cx).await.unwrap_or_default();
-    match found.iter().find(|entry| entry.listens && entry.name == name) {
+    match found
+        .iter()
+        .find(|entry| entry.listens && entry.name == name)
+    {
         Some(entry) => held(entry.inode, None, None, probe, cx).await,
         None => Vec::new(),
     }
@@ -141,5 +139,8 @@ fn program(holder: &Holder) -> String {
         Some(unit) => format!(", unit {unit}"),
         None => String::new(),
     };
-    format!("process {} `{}`{unit}, on this host", holder.pid, holder.program)
+    format!(
+        "process {} `{}`{unit}, on this host",
+        holder.pid, holder.program
+    )
 }

@@ -40,20 +40,26 @@ pub(super) async fn end(
     cx: &Cx,
 ) -> Result<Told, Failure> {
     let Some(patience) = patience else {
-        return Ok(told("left open: both ends are this program's own".to_owned()));
+        return Ok(told(
+            "left open: both ends are this program's own".to_owned(),
+        ));
     };
     let Some(mut conn) = conn else {
         return Ok(told(ended_by_protocol(seeing.so_far())));
     };
     let before = seeing.so_far();
+    let mut waited = String::new();
     if before.peer_ended.is_none() && before.failed.is_none() {
         match cx.timeout(AFTER_YOU, read_on(&mut conn, seeing)).await {
             Some(End::Failed(failure)) => return broken(conn, failure, "before we closed"),
             Some(End::More) => {
                 conn.close(Close::Abort);
-                return Ok(told("the peer was still sending when we hung up".to_owned()));
+                return Ok(told(
+                    "the peer was still sending when we hung up".to_owned(),
+                ));
             }
-            Some(End::Peer) | None => {}
+            Some(End::Peer) => {}
+            None => waited = format!(", after {} without a word", Spoken(AFTER_YOU)),
         }
     }
     let peer_first = seeing.so_far().peer_ended;
@@ -72,16 +78,21 @@ pub(super) async fn end(
     let text = match answer {
         Some(End::Peer) => {
             let at = seeing.so_far().peer_ended.unwrap_or(shut_at);
-            format!("we closed first; the peer followed {} later", Spoken(at - shut_at))
+            format!(
+                "we closed first{waited}; the peer followed {} later",
+                Spoken(at - shut_at)
+            )
         }
         Some(End::Failed(failure)) => return broken(conn, failure, "after we closed first"),
         Some(End::More) => {
             conn.close(Close::Abort);
-            return Ok(told("we closed first; the peer went on sending, and we hung up".to_owned()));
+            return Ok(told(
+                "we closed first; the peer went on sending, and we hung up".to_owned(),
+            ));
         }
         None => {
-            let waited = Spoken(patience);
-            format!("we closed first; the peer keeps its half open (waited {waited})")
+            let most = Spoken(patience);
+            format!("we closed first{waited}; the peer keeps its half open ({most} later still)")
         }
     };
     conn.close(Close::Orderly);
@@ -119,10 +130,16 @@ fn broken(conn: Conn, failure: Failure, when: &str) -> Result<Told, Failure> {
 fn ended_by_protocol(seen: Seen) -> String {
     match (seen.peer_ended, seen.we_ended, seen.failed) {
         (Some(peer), Some(we), _) if peer < we => {
-            format!("the peer closed first; we followed {} later", Spoken(we - peer))
+            format!(
+                "the peer closed first; we followed {} later",
+                Spoken(we - peer)
+            )
         }
         (Some(peer), Some(we), _) => {
-            format!("we closed first; the peer followed {} later", Spoken(peer - we))
+            format!(
+                "we closed first; the peer followed {} later",
+                Spoken(peer - we)
+            )
         }
         (Some(_), None, _) => "the peer closed first".to_owned(),
         (None, _, Some(_)) => "the connection broke after the greeting".to_owned(),

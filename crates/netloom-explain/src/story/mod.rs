@@ -8,6 +8,8 @@
 mod carried;
 mod ending;
 mod proof;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::time::Duration;
@@ -109,6 +111,12 @@ pub async fn visit(
     }
 
     let trail = conn.trail().to_vec();
+    let remarks: Vec<Fact> = conn
+        .learned()
+        .iter()
+        .filter(|fact| fact.is_remark())
+        .cloned()
+        .collect();
     let (conn, seen) = watched(conn, cx);
     let visit = Visit {
         stack,
@@ -125,7 +133,11 @@ pub async fn visit(
     let Greeted { conn, told } = greeted.map_err(|failure| {
         let known = !failure.trail().is_empty();
         let steps = if known { Vec::new() } else { trail.clone() };
-        named(failure.after(steps))
+        named(
+            remarks
+                .into_iter()
+                .fold(failure.after(steps), Failure::fact),
+        )
     })?;
 
     if visiting.probe
@@ -142,7 +154,11 @@ pub async fn visit(
 
     story.told.extend(about_tcp.iter().flat_map(carried::tcp));
     story.told.extend(about_server);
-    story.told.extend(chain.iter().flat_map(|chain| proof::chain(chain, cx.wall())));
+    story.told.extend(
+        chain
+            .iter()
+            .flat_map(|chain| proof::chain(chain, cx.wall())),
+    );
     story.told.extend(told);
     let seen = seen.so_far();
     story.told.extend(first_byte(&seen, began, open_at, asking));
@@ -174,15 +190,11 @@ fn remark(fact: &Fact) -> Option<Told> {
     }
 }
 
-fn first_byte(
-    seen: &Seen,
-    began: Moment,
-    open_at: Moment,
-    asking: Duration,
-) -> Option<Told> {
+fn first_byte(seen: &Seen, began: Moment, open_at: Moment, asking: Duration) -> Option<Told> {
     let at = seen.first_byte?;
     let whole = Spoken((at - began).saturating_sub(asking));
     let since_open = Spoken((at - open_at).saturating_sub(asking));
-    let text = format!("first byte after {whole}, {since_open} of it since the connection was open");
+    let text =
+        format!("first byte after {whole}, {since_open} of it since the connection was open");
     Some(Told::new("timing", text, "clock"))
 }

@@ -20,24 +20,31 @@ pub(super) fn chain(chain: &[Certificate], now: Timestamp) -> Vec<Told> {
 
 fn in_words(certificate: &Certificate, now: Timestamp) -> String {
     let subject = match certificate.subject.as_str() {
-        "" => certificate.names.first().map_or("(no name)", String::as_str),
+        "" => certificate
+            .names
+            .first()
+            .map_or("(no name)", String::as_str),
         subject => subject,
     };
     let mut text = subject.to_owned();
     let names = &certificate.names;
-    if names.len() > 1 || names.first().is_some_and(|name| !text.ends_with(name.as_str())) {
-        text += &format!(", for {}", names[..names.len().min(MOST_NAMES)].join(" "));
+    if names.len() > 1
+        || names
+            .first()
+            .is_some_and(|name| !text.ends_with(name.as_str()))
+    {
+        text += &format!(" for {}", names[..names.len().min(MOST_NAMES)].join(" "));
         if names.len() > MOST_NAMES {
             text += &format!(" and {} more names", names.len() - MOST_NAMES);
         }
     }
     text += &if certificate.is_self_issued() {
-        ", by itself".to_owned()
+        ", signed by itself".to_owned()
     } else {
-        format!(", by {}", certificate.issuer)
+        format!(", signed by {}", certificate.issuer)
     };
     let (from, until) = (day(certificate.not_before), day(certificate.not_after));
-    text + &format!(", {from} to {until}, {}", left(certificate, now))
+    text + &format!("; {from} to {until}, {}", left(certificate, now))
 }
 
 /// `30 days left`, or how long ago it ended.
@@ -51,7 +58,11 @@ fn left(certificate: &Certificate, now: Timestamp) -> String {
 }
 
 fn counted(days: i64) -> String {
-    if days == 1 { "1 day".to_owned() } else { format!("{days} days") }
+    if days == 1 {
+        "1 day".to_owned()
+    } else {
+        format!("{days} days")
+    }
 }
 
 fn day(at: Timestamp) -> String {
@@ -74,8 +85,11 @@ pub(super) fn lasts(
         let failure = Failure::new(Stage::Parse, Side::Us, Code::PARSE_USAGE);
         return Err(failure.message("--expires-within needs an endpoint that shows a certificate"));
     };
-    let end = now.seconds().saturating_add(i64::try_from(within.as_secs()).unwrap_or(i64::MAX));
-    let counts = |(i, certificate): &(usize, &Certificate)| *i == 0 || !certificate.is_self_issued();
+    let end = now
+        .seconds()
+        .saturating_add(i64::try_from(within.as_secs()).unwrap_or(i64::MAX));
+    let counts =
+        |(i, certificate): &(usize, &Certificate)| *i == 0 || !certificate.is_self_issued();
     let soon: Vec<Certificate> = chain
         .iter()
         .enumerate()
@@ -88,8 +102,16 @@ pub(super) fn lasts(
         return Ok(());
     };
     let own = chain.first() == Some(first);
-    let whose = if own { "the certificate" } else { "a certificate of the chain" };
-    let message = format!("{whose} expires on {}, {}", day(first.not_after), left(first, now));
+    let whose = if own {
+        "the certificate"
+    } else {
+        "a certificate of the chain"
+    };
+    let message = format!(
+        "{whose} expires on {}, {}",
+        day(first.not_after),
+        left(first, now)
+    );
     Err(Failure::new(Stage::Tls, Side::Peer, codes::EXPIRES_SOON)
         .message(message)
         .fact(Fact::Chain(soon))
@@ -127,13 +149,22 @@ mod tests {
         let failure = lasts(Some(&[leaf(90), between(29), root]), month, NOW).unwrap_err();
         assert_eq!(failure.code(), codes::EXPIRES_SOON);
         let summary = failure.summary();
-        assert!(summary.starts_with("a certificate of the chain expires on "), "{summary}");
+        assert!(
+            summary.starts_with("a certificate of the chain expires on "),
+            "{summary}"
+        );
         assert!(summary.ends_with(", 29 days left"), "{summary}");
         // One that signs itself and is the server's own must last too.
         let own = certificate("CN=a.example", "CN=a.example", 0);
         let failure = lasts(Some(&[own]), month, NOW).unwrap_err();
-        assert!(failure.summary().ends_with("less than a day left"), "{failure}");
-        assert_eq!(lasts(None, month, NOW).unwrap_err().code(), Code::PARSE_USAGE);
+        assert!(
+            failure.summary().ends_with("less than a day left"),
+            "{failure}"
+        );
+        assert_eq!(
+            lasts(None, month, NOW).unwrap_err().code(),
+            Code::PARSE_USAGE
+        );
     }
 
     #[test]
@@ -141,10 +172,14 @@ mod tests {
         let told = chain(&[certificate("CN=a.example", "CN=between", 1)], NOW);
         assert_eq!(
             told[0].text,
-            "CN=a.example, for a.example b.example, by CN=between, 1970-01-01 to 2026-09-22, 1 day left"
+            "CN=a.example for a.example b.example, signed by CN=between; 1970-01-01 to 2026-09-22, 1 day left"
         );
         let mut plain = certificate("CN=a.example", "CN=a.example", -2);
         plain.names.truncate(1);
-        assert!(chain(&[plain], NOW)[0].text.starts_with("CN=a.example, by itself, "));
+        assert!(
+            chain(&[plain], NOW)[0]
+                .text
+                .starts_with("CN=a.example, signed by itself; ")
+        );
     }
 }

@@ -61,7 +61,8 @@ impl Watch {
     fn noted<T>(&self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if let Poll::Ready(Err(_)) = &polled {
             let now = self.cx.now();
-            self.seen.note(|seen| seen.failed = seen.failed.or(Some(now)));
+            self.seen
+                .note(|seen| seen.failed = seen.failed.or(Some(now)));
         }
         polled
     }
@@ -114,7 +115,8 @@ impl AsyncWrite for Watch {
         let polled = Pin::new(&mut self.below).poll_shutdown(task);
         if let Poll::Ready(Ok(())) = polled {
             let now = self.cx.now();
-            self.seen.note(|seen| seen.we_ended = seen.we_ended.or(Some(now)));
+            self.seen
+                .note(|seen| seen.we_ended = seen.we_ended.or(Some(now)));
         }
         self.noted(polled)
     }

@@ -17,6 +17,7 @@ mod contract;
 mod cores;
 mod descriptors;
 mod examples;
+mod explain;
 mod help;
 mod hostile;
 mod limits;
