@@ -144,8 +144,11 @@ impl Record for Story {
         }
         let steps: Vec<&dyn Record> = self.steps.iter().map(|s| s as &dyn Record).collect();
         to.records("steps", &steps);
-        let told: Vec<&dyn Record> = self.told.iter().map(|t| t as &dyn Record).collect();
-        to.records("told", &told);
+        // `connect` tells what was said, and nothing about it.
+        if !self.told.is_empty() {
+            let told: Vec<&dyn Record> = self.told.iter().map(|t| t as &dyn Record).collect();
+            to.records("told", &told);
+        }
         to.number("received", self.received);
         to.number("sent", self.sent);
         to.real("lasted_s", self.lasted.as_secs_f64());

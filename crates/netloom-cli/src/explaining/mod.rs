@@ -31,7 +31,7 @@ pub(crate) enum Subject {
     /// A word of another program.
     Word(Meaning),
     /// A conversation.
-    Endpoint(Endpoint),
+    Endpoint(Box<Endpoint>),
 }
 
 /// Reads what is to be explained: a code, a word, an endpoint, in this order.
@@ -45,7 +45,7 @@ pub(crate) fn read(text: &str) -> Result<Subject, Stop> {
     }
     if text.contains(':') || text == "-" {
         let read = text.parse().map_err(|error| complaint(&error))?;
-        return Ok(Subject::Endpoint(read));
+        return Ok(Subject::Endpoint(Box::new(read)));
     }
     Err(unknown(text))
 }
@@ -73,8 +73,9 @@ fn unknown(text: &str) -> Stop {
     let word = word.map(|(name, _)| *name);
     let further = match word {
         Some(word) => format!(", nearest: {word}"),
-        None if text.contains('.') => {
-            format!("; an endpoint has a port or a scheme: {text}:443, https://{text}/")
+        // It may be a host.
+        None if !text.contains([' ', '/']) => {
+            format!("; an endpoint has a port or a scheme: {text}:443, tls://{text}:443")
         }
         None => String::new(),
     };
@@ -85,20 +86,16 @@ fn unknown(text: &str) -> Stop {
 /// Shows a code's page.
 pub(crate) fn page(card: CodeCard, language: Language, face: &Face) {
     let of = |language| pages::page(card, language);
-    match of(language).or_else(|| of(Language::English)) {
-        Some(page) => face.answer(&page, &page.plain(face.width())),
-        None => {
-            let CodeCard {
-                code,
-                sentence,
-                stage,
-            } = card;
-            face.answer(
-                &Bare(card),
-                &format!("{code}: {sentence}\n  stage     {stage}"),
-            );
-        }
+    if let Some(page) = of(language).or_else(|| of(Language::English)) {
+        return face.answer(&page, &page.plain(face.width()));
     }
+    let CodeCard {
+        code,
+        sentence,
+        stage,
+    } = card;
+    let plain = format!("{code}: {sentence}\n  stage     {stage}");
+    face.answer(&Bare(card), &plain);
 }
 
 /// A code without a page.
@@ -119,7 +116,7 @@ impl Record for Bare {
 
 /// A conversation that is to be explained, and how.
 pub(crate) struct Wanted {
-    pub(crate) endpoint: Endpoint,
+    pub(crate) endpoint: Box<Endpoint>,
     pub(crate) send: Option<Vec<u8>>,
     pub(crate) expires_within: Option<Duration>,
     pub(crate) timeout: Option<Duration>,
@@ -200,26 +197,23 @@ fn diagnosed(failure: &Failure, asking: Option<Asking>) -> Diagnosis {
 
 /// What was asked, as it is typed; a text to send is not repeated.
 fn command(wanted: &Wanted) -> String {
-    let mut command = format!(
-        "netloom explain {}",
-        redact::text(&wanted.endpoint.to_string())
-    );
+    let mut words = vec![
+        "netloom explain".to_owned(),
+        redact::text(&wanted.endpoint.to_string()),
+    ];
     if let Some(send) = &wanted.send {
-        command += &format!(" --send ({} bytes)", send.len());
+        words.push(format!("--send ({} bytes)", send.len()));
     }
-    if let Some(within) = wanted.expires_within {
-        let written = within
-            .to_value()
-            .map_or_else(String::new, |value| value.to_string());
-        command += &format!(" --expires-within {written}");
+    if let Some(within) = wanted.expires_within.and_then(|within| within.to_value()) {
+        words.push(format!("--expires-within {within}"));
     }
     if wanted.deep {
-        command += " --deep";
+        words.push("--deep".to_owned());
     }
     if wanted.asking.is_none() {
-        command += " --no-probe";
+        words.push("--no-probe".to_owned());
     }
-    command
+    words.join(" ")
 }
 
 #[cfg(test)]
@@ -261,7 +255,7 @@ mod tests {
             ("econnrest", "nearest: ECONNRESET"),
             ("NXDOMAN", "nearest: NXDOMAIN"),
             ("unknown_cas", "nearest: unknown_ca"),
-            ("example.org", "https://example.org/"),
+            ("example.org", "tls://example.org:443"),
             ("gibberish", "`gibberish` is no code, "),
         ] {
             let said = message(typed);

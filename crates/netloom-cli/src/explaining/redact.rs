@@ -114,7 +114,7 @@ fn commands(text: &str) -> String {
         let program = words.next().unwrap_or_default();
         let program = program.rsplit('/').next().unwrap_or_default();
         let more = if words.next().is_some() { " …" } else { "" };
-        clean += &format!("{} `{program}{more}`", &after[..digits]);
+        clean.extend([&after[..digits], " `", program, more, "`"]);
         rest = &quoted[end + 1..];
     }
     clean + rest

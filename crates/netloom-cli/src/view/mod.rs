@@ -170,8 +170,11 @@ impl Face {
     /// The columns that what is asked for may take.
     pub(crate) fn width(&self) -> usize {
         let out = io::stdout();
-        let terminal = terminal_size::terminal_size_of(&out).filter(|_| out.is_terminal());
-        terminal.map_or(WIDTH, |(width, _)| usize::from(width.0).clamp(40, WIDTH))
+        if self.json || !out.is_terminal() {
+            return WIDTH;
+        }
+        let size = terminal_size::terminal_size_of(&out);
+        size.map_or(WIDTH, |(width, _)| usize::from(width.0).clamp(40, WIDTH))
     }
 
     /// Shows why something failed.

@@ -42,11 +42,11 @@ pub(super) fn tcp(info: &TcpInfo) -> Vec<Told> {
         told(agreed.join("; ")),
     ];
     let (rtt, least) = (Spoken(info.rtt), Spoken(info.min_rtt));
-    let mut text = format!("round trip {rtt}, {least} at least");
-    if !info.congestion.name().is_empty() {
-        text += &format!("; congestion control {}", info.congestion.name());
-    }
-    lines.push(told(text));
+    let control = match info.congestion.name() {
+        "" => String::new(),
+        name => format!("; congestion control {name}"),
+    };
+    lines.push(told(format!("round trip {rtt}, {least} at least{control}")));
     if info.total_retrans > 0 {
         lines.push(told(format!(
             "{} segments were sent again",

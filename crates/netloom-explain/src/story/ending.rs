@@ -59,7 +59,11 @@ pub(super) async fn end(
                 ));
             }
             Some(End::Peer) => {}
-            None => waited = format!(", after {} without a word", Spoken(AFTER_YOU)),
+            None => {
+                let seen = seeing.so_far();
+                let silence = cx.now() - seen.last_byte.unwrap_or(seen.since);
+                waited = format!(", after {} of silence", Spoken(silence));
+            }
         }
     }
     let peer_first = seeing.so_far().peer_ended;

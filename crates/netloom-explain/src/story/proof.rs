@@ -26,25 +26,22 @@ fn in_words(certificate: &Certificate, now: Timestamp) -> String {
             .map_or("(no name)", String::as_str),
         subject => subject,
     };
-    let mut text = subject.to_owned();
     let names = &certificate.names;
-    if names.len() > 1
-        || names
-            .first()
-            .is_some_and(|name| !text.ends_with(name.as_str()))
-    {
-        text += &format!(" for {}", names[..names.len().min(MOST_NAMES)].join(" "));
-        if names.len() > MOST_NAMES {
-            text += &format!(" and {} more names", names.len() - MOST_NAMES);
-        }
-    }
-    text += &if certificate.is_self_issued() {
-        ", signed by itself".to_owned()
+    let told_already = names.iter().all(|name| subject.ends_with(name.as_str()));
+    let shown = names[..names.len().min(MOST_NAMES)].join(" ");
+    let names = match names.len() {
+        _ if told_already => String::new(),
+        ..=MOST_NAMES => format!(" for {shown}"),
+        all => format!(" for {shown} and {} more names", all - MOST_NAMES),
+    };
+    let signed = if certificate.is_self_issued() {
+        "itself"
     } else {
-        format!(", signed by {}", certificate.issuer)
+        &certificate.issuer
     };
     let (from, until) = (day(certificate.not_before), day(certificate.not_after));
-    text + &format!("; {from} to {until}, {}", left(certificate, now))
+    let left = left(certificate, now);
+    format!("{subject}{names}, signed by {signed}; {from} to {until}, {left}")
 }
 
 /// `30 days left`, or how long ago it ended.

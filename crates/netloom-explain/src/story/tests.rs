@@ -94,7 +94,7 @@ fn a_server_that_waits_is_closed_first_and_follows() {
     });
     assert_eq!(
         close,
-        "we closed first, after 50.0 ms without a word; the peer followed 10.0 ms later"
+        "we closed first, after 50.0 ms of silence; the peer followed 10.0 ms later"
     );
     assert_eq!(seen.first_byte, None);
 }
@@ -158,4 +158,24 @@ fn a_refusal_keeps_its_steps() {
     assert_eq!(failure.endpoint(), Some("tcp://server:9"));
     let passed = failure.trail().iter().filter(|step| step.failed.is_none());
     assert_eq!(passed.count(), 1);
+}
+
+#[test]
+fn what_was_wrong_on_the_way_is_a_note_with_its_code() {
+    let code = Code::CONNECT_FAMILY_BROKEN;
+    let noted = Fact::noted(code, "IPv6 hangs, IPv4 answers", "race");
+    let note = remark(&noted).unwrap();
+    assert_eq!((note.about, note.code), ("note", Some(code)));
+    let story = Story {
+        endpoint: "tcp://h:1".to_owned(),
+        stack: "tcp://h:1".to_owned(),
+        told: vec![note],
+        ..Story::default()
+    };
+    let text = story.plain(100);
+    assert!(
+        text.contains("note      IPv6 hangs, IPv4 answers [connect.family-broken]  (race)"),
+        "{text}"
+    );
+    assert_eq!(remark(&Fact::Chain(Vec::new())), None);
 }

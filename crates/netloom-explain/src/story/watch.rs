@@ -18,8 +18,12 @@ pub(super) struct Seen {
     pub(super) received: u64,
     /// Bytes sent.
     pub(super) sent: u64,
+    /// Since when it is watched.
+    pub(super) since: Moment,
     /// When the first byte came.
     pub(super) first_byte: Option<Moment>,
+    /// When the last byte came.
+    pub(super) last_byte: Option<Moment>,
     /// When the peer's end was read.
     pub(super) peer_ended: Option<Moment>,
     /// When this end was shut.
@@ -46,6 +50,7 @@ impl Seeing {
 /// The connection, and what is seen of it from now on.
 pub(super) fn watched(conn: Conn, cx: &Cx) -> (Conn, Seeing) {
     let seeing = Seeing::default();
+    seeing.note(|seen| seen.since = cx.now());
     let (seen, cx) = (seeing.clone(), cx.clone());
     let conn = conn.wrap(|below| Box::new(Watch { below, seen, cx }));
     (conn, seeing)
@@ -84,6 +89,7 @@ impl AsyncRead for Watch {
                 seen.received += came as u64;
                 if came > 0 {
                     seen.first_byte = seen.first_byte.or(Some(now));
+                    seen.last_byte = Some(now);
                 } else if ended {
                     seen.peer_ended = seen.peer_ended.or(Some(now));
                 }

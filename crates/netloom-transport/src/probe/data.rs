@@ -265,6 +265,7 @@ impl TcpOptions {
 pub struct Congestion([u8; 16]);
 
 impl Congestion {
+    #[cfg(target_os = "linux")]
     /// From the kernel's bytes, of which at most 16 are a name.
     pub(super) fn from_kernel(bytes: &[u8]) -> Self {
         let name = bytes.iter().take_while(|byte| byte.is_ascii_graphic());

@@ -28,7 +28,17 @@ fn masked(text: &str) -> String {
             }
         }
         for unit in ["N µs", "N ms", "N s"] {
-            masked = masked.replace(unit, "T");
+            masked = masked
+                .split(unit)
+                .fold(None, |whole: Option<String>, part| {
+                    let joint = if part.starts_with(char::is_alphabetic) {
+                        unit
+                    } else {
+                        "T"
+                    };
+                    Some(whole.map_or_else(String::new, |whole| whole + joint) + part)
+                })
+                .unwrap_or_default();
         }
         if let Some((before, _)) = masked.split_once("congestion control ") {
             masked = format!("{before}congestion control C (sock_diag)");
