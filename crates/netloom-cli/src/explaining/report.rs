@@ -54,7 +54,11 @@ impl Told for Diagnosis {
 impl<'a> Report<'a> {
     /// Looks whether a report may be written there, before anything is asked.
     pub(super) fn at(path: &'a Path) -> Result<Self, Stop> {
-        match may_replace(path) {
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.map_or(Ok(()), |folder| fs::read_dir(folder).map(drop));
+        match folder.and_then(|()| may_replace(path)) {
             Ok(_) => Ok(Report(path)),
             Err(error) => Err(unwritten(path, error)),
         }
@@ -233,7 +237,7 @@ mod tests {
         );
         assert_eq!(fs::read_to_string(&other).unwrap(), "# Diary");
         assert!(matches!(report(&folder.0), Err(Stop::Failed(_))));
-        assert!(report(&folder.0.join("no").join("folder")).is_err());
+        assert!(Report::at(&folder.0.join("no").join("folder")).is_err());
         assert_eq!(
             fs::read_dir(&folder.0).unwrap().count(),
             2,

@@ -1,6 +1,6 @@
 //! A certificate that is good today and will not be soon.
 
-use netloom_base::diagnosis::Verdict::{Confirmed, Likely, Possible};
+use netloom_base::diagnosis::Verdict::{Likely, Possible};
 use netloom_base::failure::Fact;
 use netloom_base::{Diagnosis, Endpoint, Failure};
 use netloom_transport::tls::codes;
@@ -43,12 +43,19 @@ fn soon(failure: &Failure, _: &Answers) -> Option<Diagnosis> {
             )
             .advice("give both files to the server, and cert.pem to whoever trusts it (ca=cert.pem)")
     } else {
+        // Only a certificate for names is a server's own.
+        let draft = if first.names.is_empty() {
+            draft
+                .cause(
+                    "an authority between the server and a trusted one runs out",
+                    Likely,
+                    "it is for no name",
+                )
+                .advice("ask the authority for its newer chain, and give that to the server")
+        } else {
+            draft.cause("nothing has renewed it yet", Likely, "")
+        };
         draft
-            .cause(
-                "nothing has renewed it yet",
-                Confirmed,
-                "its last day is within the time that was asked about",
-            )
             .cause("a renewal runs, and fails", Possible, "")
             .cause(
                 "it was renewed, and the server still shows the old one",
@@ -115,7 +122,6 @@ fn asked(failure: &Failure) -> String {
 
 #[cfg(test)]
 mod tests {
-    use netloom_base::diagnosis::Cause;
     use netloom_base::failure::Certificate;
     use netloom_base::{Side, Stage, Timestamp};
 
@@ -147,7 +153,7 @@ mod tests {
             diagnosis.summary,
             "tls://a.example:443: the certificate expires on 1970-01-02, 1 day left"
         );
-        assert_eq!(diagnosis.causes[0].verdict, Confirmed);
+        assert_eq!(diagnosis.causes[0].verdict, Likely);
         let commands: Vec<&str> = diagnosis
             .fixes
             .iter()
@@ -166,10 +172,9 @@ mod tests {
     }
 
     #[test]
-    fn of_one_that_signs_itself_nothing_is_known_for_sure() {
+    fn one_that_signs_itself_is_made_anew() {
         let diagnosis = soon(&failure("CN=a.example"), &Answers::default()).unwrap();
-        let sure = |cause: &Cause| cause.verdict == Confirmed;
-        assert!(!diagnosis.causes.is_empty() && !diagnosis.causes.iter().any(sure));
+        assert_eq!(diagnosis.causes.len(), 1);
         let make = diagnosis.fixes[0].command.as_deref().unwrap_or_default();
         assert!(make.contains("-subj '/CN=a.example' "), "{make}");
         assert!(diagnosis.evidence.iter().any(|evidence| {

@@ -130,14 +130,17 @@ pub async fn visit(
             told: Vec::new(),
         }),
     };
-    let Greeted { conn, told } = greeted.map_err(|failure| {
+    let led = |failure: Failure| {
         let known = !failure.trail().is_empty();
-        let steps = if known { Vec::new() } else { trail.clone() };
-        named(
-            remarks
-                .into_iter()
-                .fold(failure.after(steps), Failure::fact),
-        )
+        named(if known {
+            failure
+        } else {
+            failure.after(trail.clone())
+        })
+    };
+    let Greeted { conn, told } = greeted.map_err(|failure| {
+        let failure = led(failure);
+        remarks.into_iter().fold(failure, Failure::fact)
     })?;
 
     if visiting.probe
@@ -150,7 +153,7 @@ pub async fn visit(
     let own = stack.transport().card.address == Address::None;
     let patience = (!own).then_some(visiting.close_within);
     let ended = ending::end(conn, &seen, patience, cx);
-    let ended = ended.await.map_err(|failure| named(failure.after(trail)))?;
+    let ended = ended.await.map_err(led)?;
 
     story.told.extend(about_tcp.iter().flat_map(carried::tcp));
     story.told.extend(about_server);

@@ -511,3 +511,29 @@ fn a_typo_gets_what_is_nearest() {
     // Nothing to send to a page.
     assert_eq!(explain(&["EPIPE", "--send", "x"]).code, Some(2));
 }
+
+#[test]
+fn a_refusal_after_the_handshake_is_diagnosed_once() {
+    if !are_here(&["openssl"]) {
+        return;
+    }
+    let folder = Folder::new();
+    let (key, cert) = certificate(&folder, 90);
+    // In TLS 1.3 a client learns only after its handshake that it was refused.
+    let at =
+        format!("tls://127.0.0.1:0,cert={cert},key={key},client-auth=require,client-ca={cert}");
+    let server = Server::netloom(&["listen", &at, "--echo"]);
+    let endpoint = format!("{},ca={cert}", server.endpoint());
+    let diagnosis = record(&[&endpoint], 1);
+    assert_eq!(
+        told::text(&diagnosis, "code"),
+        "tls.client-certificate-required"
+    );
+    let steps = diagnosis["steps"].as_array().unwrap();
+    assert_eq!(steps.len(), 2, "{steps:?}");
+    let said = diagnosis["evidence"].to_string();
+    assert!(
+        said.contains("the TLS alert 116, certificate_required"),
+        "{said}"
+    );
+}
