@@ -10,13 +10,13 @@ const STARS: &str = "***";
 
 /// Headers whose values are secrets.
 const HEADERS: [&str; 7] = [
-    "authorization:",
-    "proxy-authorization:",
-    "cookie:",
-    "set-cookie:",
-    "x-api-key:",
-    "x-auth-token:",
-    "authentication-info:",
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "set-cookie",
+    "x-api-key",
+    "x-auth-token",
+    "authentication-info",
 ];
 
 /// Words after which a credential stands.
@@ -128,8 +128,13 @@ fn headers(line: &str) -> String {
     loop {
         let lower = rest.to_ascii_lowercase();
         let found = HEADERS.iter().filter_map(|header| {
-            let at = lower.find(header)?;
-            Some((at, at + header.len()))
+            let (at, _) = lower.match_indices(header).find(|(at, _)| {
+                // Also as a key of JSON, in quotes.
+                let rest = lower[at + header.len()..].trim_start_matches(['"', '\'', ' ']);
+                rest.starts_with([':', '='])
+            })?;
+            let colon = lower[at..].find([':', '='])?;
+            Some((at, at + colon + 1))
         });
         let Some((_, value)) = found.min() else {
             return clean + rest;
@@ -308,6 +313,11 @@ mod tests {
                 "it said Authorization: ***\\r\\nServer: x",
             ),
             ("Cookie: a=b; c=d", "Cookie: ***"),
+            ("{\"x-api-key\": \"abc\"}", "{\"x-api-key\": ***"),
+            (
+                "no authorization was asked for",
+                "no authorization was asked for",
+            ),
             ("sent Bearer abcdefgh here", "sent Bearer *** here"),
             (
                 "inode 3 is fd 7 of process 41 `/usr/sbin/nginx -g secret`",
