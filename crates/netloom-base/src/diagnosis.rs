@@ -125,12 +125,16 @@ impl fmt::Display for Diagnosis {
             None => format!("{} failed", self.stage),
         };
         if self.stage != Stage::Parse {
-            let mut passed: Vec<Stage> = self
-                .steps
-                .iter()
-                .filter(|s| s.failed.is_none())
-                .map(|s| s.stage)
-                .collect();
+            let well = self.steps.iter().filter(|step| step.failed.is_none());
+            // What the kernel refused was read and made before.
+            let implied = match &self.errno {
+                Some(_) => self.stage.implies(),
+                None => &[],
+            };
+            let implied = implied.iter().copied();
+            let mut passed: Vec<Stage> = implied.chain(well.map(|step| step.stage)).collect();
+            passed.retain(|stage| *stage != self.stage);
+            passed.sort_unstable();
             passed.dedup();
             let passed: Vec<&str> = passed.iter().map(|stage| stage.name()).collect();
             let passed = passed

@@ -14,6 +14,7 @@ pub mod diagnosis;
 pub mod endpoint;
 pub mod event;
 pub mod failure;
+pub mod layout;
 pub mod limits;
 pub mod settings;
 pub mod story;

@@ -5,7 +5,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::event::{Fields, Record};
-use crate::failure::{Step, fact::Spoken};
+use crate::failure::{Code, Spoken, Step};
+use crate::layout::{Sheet, wrap};
 
 /// The story of a conversation that went well. One that did not ends in a
 /// [`Diagnosis`](crate::Diagnosis) instead.
@@ -41,6 +42,8 @@ pub struct Told {
     pub text: String,
     /// The system call, file or peer that said it.
     pub source: Cow<'static, str>,
+    /// The code of something wrong that did not end the conversation.
+    pub code: Option<Code>,
 }
 
 impl Told {
@@ -54,35 +57,74 @@ impl Told {
             about,
             text: text.into(),
             source: source.into(),
+            code: None,
         }
+    }
+
+    /// The same as a note of something wrong, under the code it would have as
+    /// a failure.
+    pub fn under(mut self, code: Code) -> Self {
+        self.code = Some(code);
+        self
     }
 }
 
-impl fmt::Display for Story {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.endpoint)?;
+impl Story {
+    /// The story in words, in lines of at most `width` columns where words allow it.
+    pub fn plain(&self, width: usize) -> String {
+        let mut sheet = Sheet::new();
         if self.stack != self.endpoint {
-            write!(f, "\n  stack     {}", self.stack)?;
-        }
-        if let (Some(local), Some(peer)) = (&self.local, &self.peer) {
-            write!(f, "\n  between   {local} and {peer}")?;
+            sheet.row("stack", &self.stack, "");
         }
         for step in &self.steps {
-            write!(f, "\n  {:<9} {step}", step.stage.name())?;
+            sheet.row(step.stage.name(), step, "");
         }
-        let mut about = "";
+        match (&self.local, &self.peer) {
+            (Some(local), Some(peer)) => {
+                sheet.row("between", format_args!("{local} and {peer}"), "");
+            }
+            // A peer that is named as the endpoint says nothing new.
+            (_, Some(peer)) if *peer != self.endpoint => sheet.row("with", peer, ""),
+            _ => {}
+        }
         for told in &self.told {
-            let heading = if told.about == about { "" } else { told.about };
-            about = told.about;
-            write!(f, "\n  {heading:<9} {}  ({})", told.text, told.source)?;
+            let text: &dyn fmt::Display = match told.code {
+                Some(code) => &format!("{} [{code}]", told.text),
+                None => &told.text,
+            };
+            sheet.row(told.about, text, format_args!("({})", told.source));
         }
-        write!(
-            f,
-            "\n  moved     {} bytes received, {} sent, in {}",
-            self.received,
-            self.sent,
-            Spoken(self.lasted)
-        )
+        let (received, sent) = (Counted(self.received), self.sent);
+        let lasted = Spoken(self.lasted);
+        sheet.row(
+            "moved",
+            format_args!("{received} received, {sent} sent, in {lasted}"),
+            "",
+        );
+        let mut lines = wrap(&self.endpoint, width);
+        lines.extend(sheet.lines(width));
+        lines.join("\n")
+    }
+}
+
+/// The columns of the plain form, where no terminal says how many it has.
+pub const WIDTH: usize = 100;
+
+impl fmt::Display for Story {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.plain(WIDTH))
+    }
+}
+
+/// A number of bytes in words.
+struct Counted(u64);
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => f.write_str("1 byte"),
+            n => write!(f, "{n} bytes"),
+        }
     }
 }
 
@@ -102,8 +144,11 @@ impl Record for Story {
         }
         let steps: Vec<&dyn Record> = self.steps.iter().map(|s| s as &dyn Record).collect();
         to.records("steps", &steps);
-        let told: Vec<&dyn Record> = self.told.iter().map(|t| t as &dyn Record).collect();
-        to.records("told", &told);
+        // `connect` tells what was said, and nothing about it.
+        if !self.told.is_empty() {
+            let told: Vec<&dyn Record> = self.told.iter().map(|t| t as &dyn Record).collect();
+            to.records("told", &told);
+        }
         to.number("received", self.received);
         to.number("sent", self.sent);
         to.real("lasted_s", self.lasted.as_secs_f64());
@@ -119,5 +164,8 @@ impl Record for Told {
         to.text("about", self.about);
         to.text("text", &self.text);
         to.text("source", &self.source);
+        if let Some(code) = self.code {
+            to.text("code", code.name());
+        }
     }
 }

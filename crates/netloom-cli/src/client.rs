@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use netloom_base::failure::Fact;
-use netloom_base::{Code, Diagnosis, Failure, Side, Stage};
+use netloom_base::{Code, Diagnosis, Endpoint, Failure, Side, Stage};
 use netloom_explain::{Asking, diagnose, diagnose_at_once, diagnose_with};
 use netloom_host::os_net;
 use netloom_transport::Cx;
 use netloom_transport::probe::Probe;
 
 use crate::contract::Stop;
+use crate::view::Face;
 
 /// The runtime of the main thread.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -61,7 +62,7 @@ where
 
 /// Why it failed, with what the local kernel says. Whoever interrupts gets at
 /// once what the failure itself knew.
-pub(crate) fn explained(failure: &Failure) -> Diagnosis {
+pub(crate) fn explained(failure: &Failure, asking: Asking) -> Diagnosis {
     let probe = Probe::new();
     let Ok(runtime) = runtime() else {
         return diagnose_at_once(failure, &probe);
@@ -78,11 +79,18 @@ pub(crate) fn explained(failure: &Failure) -> Diagnosis {
         tokio::select! {
             biased;
             () = interrupted => diagnose(failure),
-            diagnosis = diagnose_with(failure, &probe, Asking::default(), &cx) => diagnosis,
+            diagnosis = diagnose_with(failure, &probe, asking, &cx) => diagnosis,
         }
     });
     runtime.shutdown_background();
     diagnosis
+}
+
+/// Warns of a password that others can see.
+pub(crate) fn warn_of_password(endpoint: &Endpoint, face: &Face) {
+    if endpoint.password().is_some() {
+        face.say("warning: a password in an endpoint can be seen by other users of this host");
+    }
 }
 
 fn too_late(overdue: &str, timeout: Duration) -> Failure {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use netloom_base::settings::FromValue;
 use netloom_base::{Code, Complaint, Diagnosis, Failure, Side, Stage, Value};
-use netloom_explain::{diagnose, mistakes};
+use netloom_explain::{Asking, diagnose, mistakes};
 
 use crate::client::explained;
 use crate::verb;
@@ -74,16 +74,19 @@ pub fn main() -> ExitCode {
             .map_or(Ok(()), |failure| Err(failure.into()))
     };
     let result = match verb.run(matches, &face).and_then(unwritten) {
-        // What a person wrote wrong says itself what is wrong.
-        Err(Stop::Failed(failure))
-            if failure.stage() != Stage::Parse && !matches.get_flag("no-probe") =>
-        {
-            Err(Stop::Diagnosed(vec![explained(&failure)]))
-        }
-        Err(Stop::FailedEach(failures)) if !matches.get_flag("no-probe") => {
-            Err(Stop::Diagnosed(failures.iter().map(explained).collect()))
-        }
+        Err(Stop::Failed(failure)) => Err(Stop::FailedEach(vec![failure])),
         result => result,
+    };
+    let result = match (result, asking(matches)) {
+        (Err(Stop::FailedEach(failures)), Some(asking)) => {
+            let why = |failure: &Failure| match failure.stage() {
+                // What a person wrote wrong says itself what is wrong.
+                Stage::Parse => diagnose(failure),
+                _ => explained(failure, asking),
+            };
+            Err(Stop::Diagnosed(failures.iter().map(why).collect()))
+        }
+        (result, _) => result,
     };
     end(&face, result)
 }
@@ -163,6 +166,10 @@ pub(crate) fn with_common_flags(command: Command) -> Command {
             "no-probe",
             "after a failure ask neither the kernel nor the address again",
         ))
+        .arg(flag(
+            "deep",
+            "to explain more, ask other hosts and ports too, and take longer",
+        ))
         .arg(
             Arg::new("color")
                 .long("color")
@@ -174,6 +181,15 @@ pub(crate) fn with_common_flags(command: Command) -> Command {
                 .help_heading("Output")
                 .global(true),
         )
+}
+
+/// How far a diagnosis may go, by the flags; `None` when nobody may be asked.
+pub(crate) fn asking(matches: &ArgMatches) -> Option<Asking> {
+    match (matches.get_flag("no-probe"), matches.get_flag("deep")) {
+        (true, _) => None,
+        (false, true) => Some(Asking::deeply()),
+        (false, false) => Some(Asking::default()),
+    }
 }
 
 /// Adds `--timeout` with the meaning it has for this kind of verb.
@@ -188,14 +204,19 @@ pub(crate) fn with_timeout(command: Command, help: &'static str) -> Command {
 
 /// The value of `--timeout`.
 pub(crate) fn timeout(matches: &ArgMatches) -> Result<Option<Duration>, Stop> {
-    let Some(text) = matches.get_one::<String>("timeout") else {
+    duration(matches, "timeout")
+}
+
+/// The value of a flag that is a duration.
+pub(crate) fn duration(matches: &ArgMatches, flag: &str) -> Result<Option<Duration>, Stop> {
+    let Some(text) = matches.get_one::<String>(flag) else {
         return Ok(None);
     };
     match Duration::from_value(&Value::from(text.as_str())) {
         Ok(d) => Ok(Some(d)),
         Err(message) => {
-            let shown = format!("--timeout {text}");
-            let complaint = Complaint::new(&shown, "--timeout ".len()..shown.len(), message);
+            let shown = format!("--{flag} {text}");
+            let complaint = Complaint::new(&shown, flag.len() + 3..shown.len(), message);
             Err(Stop::mistakes(Code::PARSE_USAGE, &[complaint]))
         }
     }

@@ -4,13 +4,14 @@ use std::io::IsTerminal;
 
 use clap::ArgMatches;
 use netloom_base::{Code, EndpointSet, Failure, Kind, Limits, Role, Side, Stack, Stage, Story};
+use netloom_explain::story::begun;
 use netloom_transport::net::complaint;
 use netloom_transport::{Accepted, Conn, Cx, Listener};
 
 use crate::client::converse;
 use crate::contract::{Stop, timeout};
 use crate::serving::limits;
-use crate::talk::{Script, begun, talk};
+use crate::talk::{Script, talk};
 use crate::view::{Face, now};
 
 /// Takes clients one at a time and talks to each.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use netloom_base::{Code, Complaint, Event, Failure, Limits, Side, Stage, Timestamp};
+use netloom_explain::Asking;
 use netloom_host::{Plan, Prepared, Running, check, notify::notify, os_net, start};
 use netloom_transport::cores::{Cores, Threads};
 use netloom_transport::cx::{Events, OsClock, Stamped};
@@ -13,7 +14,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
 
 use crate::client::{Signals, explained, runtime, signals};
-use crate::contract::{Stop, timeout, with_timeout};
+use crate::contract::{Stop, asking, timeout, with_timeout};
 use crate::flags::{settings, with_keys};
 use crate::view::Face;
 
@@ -89,7 +90,7 @@ pub(crate) fn serve_checked(
         let (events, told) =
             Events::queue(QUEUE, face.wants_connections(), Arc::new(OsClock::new()));
         let cx = Cx::os(net).child(events, Limits::default());
-        let asking = !matches.get_flag("no-probe");
+        let asking = asking(matches);
         let all_shown = show(told, face.clone(), asking, cx.shutdown().clone());
         let result = match start(prepared, &cx, Some(cores.clone())).await {
             Ok(running) => {
@@ -119,23 +120,26 @@ pub(crate) fn serve_checked(
 fn show(
     mut told: Receiver<Stamped>,
     face: Face,
-    asking: bool,
+    asking: Option<Asking>,
     shutdown: Shutdown,
 ) -> oneshot::Receiver<()> {
     let (shown, all_shown) = oneshot::channel();
     std::thread::spawn(move || {
         let mut known = Explained::default();
         while let Some(stamped) = told.blocking_recv() {
-            match &stamped.event {
-                Event::Failed {
-                    service,
-                    conn: None,
-                    failure,
-                } if asking && known.is_new(service, failure.code(), stamped.at) => {
+            match (&stamped.event, asking) {
+                (
+                    Event::Failed {
+                        service,
+                        conn: None,
+                        failure,
+                    },
+                    Some(asking),
+                ) if known.is_new(service, failure.code(), stamped.at) => {
                     if face.is_json() {
                         face.event(&stamped);
                     }
-                    let mut diagnosis = explained(failure);
+                    let mut diagnosis = explained(failure, asking);
                     diagnosis.service = Some(service.to_string());
                     face.diagnosis(&diagnosis);
                 }

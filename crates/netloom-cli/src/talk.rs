@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use netloom_app::carry::{Carried, CarryFailure, End, Until, carry};
 use netloom_base::failure::Fact;
-use netloom_base::{Code, Endpoint, Event, Failure, Role, Side, Stack, Stage, Story};
+use netloom_base::{Code, Endpoint, Event, Failure, Role, Side, Stage};
 use netloom_transport::conn::{ConnFacts, Io};
 use netloom_transport::socket::Socket;
 use netloom_transport::{Close, Conn, Cx};
@@ -115,19 +115,6 @@ pub(crate) async fn talk(
             Some(expected) => Err(unmet(&expected, carried)),
             None => Ok(carried),
         },
-    }
-}
-
-/// What a story begins with: with whom, and how it came about.
-pub(crate) fn begun(stack: &Stack, conn: &Conn) -> Story {
-    let facts = conn.facts();
-    Story {
-        endpoint: stack.endpoint.to_string(),
-        stack: stack.to_string(),
-        local: facts.local.map(|peer| peer.to_string()),
-        peer: facts.peer.map(|peer| peer.to_string()),
-        steps: conn.trail().to_vec(),
-        ..Story::default()
     }
 }
 

@@ -26,7 +26,7 @@ pub fn diagnose(failure: &Failure) -> Diagnosis {
             Fact::Tried(addr) if steps.iter().any(|step| step.to == addr.to_string()) => {}
             Fact::Complaint(complaint) => drawing = Some(drawn(complaint)),
             other => evidence.push(Evidence {
-                fact: other.to_string(),
+                fact: in_words(other),
                 source: source(other, failure.stage()).to_owned(),
             }),
         }
@@ -51,10 +51,38 @@ pub fn diagnose(failure: &Failure) -> Diagnosis {
     }
 }
 
+/// The same, with the steps that had gone well as evidence: for whoever asked
+/// how a conversation goes, they are half of the answer.
+pub fn with_steps(mut diagnosis: Diagnosis) -> Diagnosis {
+    let well = diagnosis.steps.iter().filter(|step| step.failed.is_none());
+    let mut evidence: Vec<Evidence> = well
+        .map(|step| Evidence {
+            fact: step.to_string(),
+            source: step.stage.name().to_owned(),
+        })
+        .filter(|step| !diagnosis.evidence.contains(step))
+        .collect();
+    evidence.append(&mut diagnosis.evidence);
+    diagnosis.evidence = evidence;
+    diagnosis
+}
+
 /// Whether the step is the failure itself, at the very endpoint it names.
 fn says_the_summary(step: &Step, failure: &Failure) -> bool {
     let endpoint = failure.endpoint().unwrap_or_default();
     step.failed == Some(failure.code()) && endpoint.ends_with(&step.to)
+}
+
+/// A fact in words. The names of alerts stand on the floor of bytes, which the
+/// floor of words does not know.
+fn in_words(fact: &Fact) -> String {
+    match fact {
+        Fact::Alert(number) => match netloom_wire::tls::alert_name(*number) {
+            Some(name) => format!("{fact}, {name}"),
+            None => fact.to_string(),
+        },
+        other => other.to_string(),
+    }
 }
 
 /// Where a fact is known from; what was tried, was tried in that stage.
@@ -114,6 +142,17 @@ mod tests {
         let text = diagnosis.to_string();
         assert!(text.starts_with("error[parse.endpoint]: "), "{text}");
         assert!(text.contains("\n  tcp://:99999\n         ^^^^^"), "{text}");
+    }
+
+    #[test]
+    fn an_alert_is_told_by_its_name() {
+        let failure = |number| {
+            let stage = Stage::Tls;
+            Failure::new(stage, Side::Peer, stage.other()).fact(Fact::Alert(number))
+        };
+        let told = |number| diagnose(&failure(number)).evidence[0].fact.clone();
+        assert_eq!(told(48), "the peer sent the TLS alert 48, unknown_ca");
+        assert_eq!(told(255), "the peer sent the TLS alert 255");
     }
 
     #[test]

@@ -8,12 +8,19 @@
 //! ```text
 //!   Failure ─▶ ask (Probe) ─▶ Answers ─▶ rules ─▶ Diagnosis
 //! ```
+//!
+//! A conversation that goes well has a [`story`]; what a code means stands on
+//! its page ([`pages`]), and what an errno, an alert or a status means in [`lore`].
 #![forbid(unsafe_code)]
 
+pub mod catalogue;
 mod diagnose;
 pub mod doctor;
+pub mod lore;
+pub mod pages;
 pub mod rules;
+pub mod story;
 
-pub use diagnose::{diagnose, mistakes};
+pub use diagnose::{diagnose, mistakes, with_steps};
 pub use netloom_base::Diagnosis;
 pub use rules::{Answers, Asking, diagnose_at_once, diagnose_with};

@@ -4,6 +4,8 @@ use netloom_base::story::Told;
 use netloom_base::{Failure, Stack};
 use netloom_transport::{Conn, Cx};
 
+use crate::registry::ground;
+
 /// Why a server is visited, and with what.
 #[derive(Debug, Clone, Copy)]
 pub struct Visit<'a> {
@@ -22,10 +24,7 @@ impl Visit<'_> {
     /// # Errors
     /// What dialling fails with.
     pub async fn dial_again(&self, cx: &Cx) -> Result<Conn, Failure> {
-        match self.stack.beneath() {
-            Some(beneath) => cx.net().dial(&beneath, cx).await?.stream(),
-            None => cx.net().dial(self.stack, cx).await?.stream(),
-        }
+        cx.net().dial(&ground(self.stack), cx).await?.stream()
     }
 }
 

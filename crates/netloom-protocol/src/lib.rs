@@ -29,5 +29,5 @@ pub mod websocket;
 pub use greeting::{Greeted, Visit};
 pub use offer::Offer;
 pub use opening::Opening;
-pub use registry::{PROTOCOLS, Protocol, protocol_for};
+pub use registry::{PROTOCOLS, Protocol, ground, protocol_for};
 pub use service::{MessageService, Service, finish, from_fn};

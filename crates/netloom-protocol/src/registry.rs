@@ -67,6 +67,17 @@ pub fn protocol_for(stack: &Stack) -> Option<&'static dyn Protocol> {
         .copied()
 }
 
+/// What is dialled before the protocol of `stack` speaks: what stands beneath
+/// its top layer where that is the protocol's own, or the whole stack.
+pub fn ground(stack: &Stack) -> Stack {
+    let top = stack.levels.first().map(|level| level.card.name);
+    let speaks = protocol_for(stack).is_some_and(|protocol| Some(protocol.card().name) == top);
+    stack
+        .beneath()
+        .filter(|_| speaks)
+        .unwrap_or_else(|| stack.clone())
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;

@@ -141,6 +141,7 @@ codes! {
     LIMIT_REACHED = "limit.reached", Accept, "a limit was reached";
     LIMIT_IDLE = "limit.idle", Recv, "nothing moved for as long as the idle limit allows";
     LIMIT_LIFETIME = "limit.lifetime", Recv, "the connection reached its lifetime";
+    STUCK_HALF_OPEN = "stuck.half-open", Stuck, "the peer is gone without a word";
     HOST_NOT_SOUND = "host.not-sound", Create, "something about this machine will get in the way";
     STOPPED = "stopped", Close, "the service was told to stop";
     BIND_TIME_WAIT = "bind.in-use.time-wait", Bind, "only closed connections hold the address (TIME_WAIT)";

@@ -113,6 +113,12 @@ impl Fact {
         }
     }
 
+    /// Whether it is a remark that a person should hear though all went well,
+    /// and not only a detail of how it went.
+    pub fn is_remark(&self) -> bool {
+        matches!(self, Fact::Noted { .. } | Fact::Said { .. })
+    }
+
     /// Where it is known from.
     pub fn source(&self) -> &str {
         match self {
@@ -171,13 +177,14 @@ impl fmt::Display for Fact {
     }
 }
 
-/// A duration as people say it: `1.50 ms`, `2.3 s`.
-pub(crate) struct Spoken(pub Duration);
+/// A duration as people say it: `105 µs`, `1.5 ms`, `2.3 s`.
+#[derive(Debug, Clone, Copy)]
+pub struct Spoken(pub Duration);
 
 impl fmt::Display for Spoken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let s = self.0.as_secs_f64();
-        if s < 1e-3 {
+        if s < 999.5e-6 {
             write!(f, "{:.0} µs", s * 1e6)
         } else if s < 1.0 {
             write!(f, "{:.1} ms", s * 1e3)

@@ -19,7 +19,7 @@ use std::io;
 pub use certificate::Certificate;
 pub use code::{CODES, Code, catalogue};
 pub use errno::{Errno, classify};
-pub use fact::Fact;
+pub use fact::{Fact, Spoken};
 pub use icmp::Icmp;
 pub use stage::{Side, Stage, Step};
 

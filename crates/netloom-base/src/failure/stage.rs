@@ -64,6 +64,18 @@ stages! {
     Close = "close", other "close.other": "the conversation ended badly";
 }
 
+impl Stage {
+    /// The stages that must have gone well before this one can fail, where no
+    /// step tells of them: what is bound was read and made.
+    pub(crate) const fn implies(self) -> &'static [Stage] {
+        match self {
+            Stage::Bind => &[Stage::Parse, Stage::Create],
+            Stage::Listen => &[Stage::Parse, Stage::Create, Stage::Bind],
+            _ => &[],
+        }
+    }
+}
+
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

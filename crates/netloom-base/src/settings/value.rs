@@ -299,7 +299,7 @@ impl FromValue for Duration {
 
     fn from_value(value: &Value) -> Result<Self, String> {
         let wanted =
-            || format!("a duration such as 500ms, 30s, 5m or 1h is expected, not `{value}`");
+            || format!("a duration such as 500ms, 30s, 5m, 1h or 30d is expected, not `{value}`");
         match value {
             Value::Int(n) => u64::try_from(*n)
                 .map(Duration::from_secs)
@@ -314,6 +314,7 @@ impl FromValue for Duration {
                     "m" | "min" => 60.0,
                     "h" => 3600.0,
                     "d" => 86400.0,
+                    "w" => 604_800.0,
                     _ => return Err(wanted()),
                 };
                 let seconds = number.parse::<f64>().map_err(|_| wanted())? * scale;
@@ -403,6 +404,9 @@ mod tests {
         assert_eq!(read("1.5s"), Ok(Duration::from_millis(1500)));
         assert_eq!(read("2"), Ok(Duration::from_secs(2)));
         assert_eq!(read("1h"), Ok(Duration::from_hours(1)));
+        assert_eq!(read("12h"), Ok(Duration::from_hours(12)));
+        assert_eq!(read("30d"), Ok(Duration::from_hours(30 * 24)));
+        assert_eq!(read("2w"), Ok(Duration::from_hours(14 * 24)));
         assert_eq!(read("64KiB"), Ok(ByteSize(65536)));
         assert_eq!(read("1.5MB"), Ok(ByteSize(1_500_000)));
         assert_eq!(read("2g"), Ok(ByteSize(2 << 30)));

@@ -4,14 +4,15 @@ use std::io::IsTerminal;
 
 use clap::{Arg, ArgMatches, Command};
 use netloom_base::{Endpoint, Kind, Role, Stack};
+use netloom_explain::story::begun;
 use netloom_transport::net::complaint;
 use netloom_transport::{Conn, Cx};
 
 use super::{Verb, examples};
-use crate::client::converse;
+use crate::client::{converse, warn_of_password};
 use crate::contract::{Stop, timeout, with_timeout};
 use crate::flags::bytes;
-use crate::talk::{Script, begun, talk};
+use crate::talk::{Script, talk};
 use crate::view::{Face, now};
 
 pub(super) struct Connect;
@@ -79,9 +80,7 @@ impl Verb for Connect {
             until_peer_ends,
             keep_stdout: false,
         };
-        if endpoint.password().is_some() {
-            face.say("warning: a password in an endpoint can be seen by other users of this host");
-        }
+        warn_of_password(&endpoint, face);
         let overdue = match matches.get_one::<String>("expect") {
             Some(text) => format!("`{text}` did not come in time"),
             None => "the conversation did not end in time".to_owned(),
@@ -90,7 +89,7 @@ impl Verb for Connect {
             let began = cx.now();
             let stack = cx.net().stack(&endpoint, Role::Dial)?;
             let conn = open(&stack, &cx).await?;
-            for fact in conn.learned() {
+            for fact in conn.learned().iter().filter(|fact| fact.is_remark()) {
                 face.note(fact.to_string());
             }
             let mut story = begun(&stack, &conn);

@@ -45,7 +45,7 @@ impl Verb for Doctor {
                 let machine = examine(&Probe::new(), proxies(), &cx).await;
                 let checks = judge(&machine);
                 for check in &checks {
-                    face.answer(check, check);
+                    face.answer(check, &check.to_string());
                 }
                 let wrong: Vec<&Check> = checks
                     .iter()

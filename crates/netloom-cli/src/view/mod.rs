@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use clap::ArgMatches;
 use netloom_base::event::Remark;
+use netloom_base::story::WIDTH;
 use netloom_base::{Diagnosis, Event, Failure, Fields, Record, Stage, Timestamp};
 use netloom_transport::cx::Stamped;
 
@@ -156,13 +157,40 @@ impl Face {
         }
     }
 
-    /// Writes what was asked for to stdout: in plain words, or as one record.
-    pub(crate) fn answer(&self, record: &dyn Record, plain: impl std::fmt::Display) {
+    /// Writes a record that was asked for: in words, or as JSON.
+    pub(crate) fn answer(&self, record: &dyn Record, plain: &str) {
         if self.json {
             self.out(&json::line(record, now()));
         } else {
-            self.out(&plain.to_string());
+            self.out(&self.shaded(plain));
         }
+    }
+
+    /// On a terminal the title stands out and sources step back; the text is
+    /// the same without.
+    fn shaded(&self, plain: &str) -> String {
+        if !self.color || !io::stdout().is_terminal() {
+            return plain.to_owned();
+        }
+        let shade = |(i, line): (usize, &str)| match line.rfind("  (") {
+            _ if i == 0 => format!("\u{1b}[1m{line}\u{1b}[0m"),
+            Some(at) if line.ends_with(')') => {
+                format!("{}\u{1b}[2m{}\u{1b}[0m", &line[..at], &line[at..])
+            }
+            _ => line.to_owned(),
+        };
+        let lines: Vec<String> = plain.lines().enumerate().map(shade).collect();
+        lines.join("\n")
+    }
+
+    /// The columns that what is asked for may take.
+    pub(crate) fn width(&self) -> usize {
+        let out = io::stdout();
+        if self.json || !out.is_terminal() {
+            return WIDTH;
+        }
+        let size = terminal_size::terminal_size_of(&out);
+        size.map_or(WIDTH, |(width, _)| usize::from(width.0).clamp(40, WIDTH))
     }
 
     /// Shows why something failed.

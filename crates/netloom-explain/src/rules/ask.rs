@@ -34,6 +34,17 @@ impl Default for Asking {
     }
 }
 
+impl Asking {
+    /// With more time, and leave to ask other hosts and ports too.
+    pub fn deeply() -> Self {
+        Asking {
+            within: Duration::from_secs(15),
+            deep: true,
+            ..Asking::default()
+        }
+    }
+}
+
 /// How long a second dial may take, and how long the way to it may be looked at.
 const REDIAL: Duration = Duration::from_millis(1200);
 const PATH: Duration = Duration::from_millis(1200);

@@ -9,6 +9,7 @@ mod ask;
 mod bind;
 mod connect;
 mod draft;
+mod expires;
 mod greet;
 mod http;
 mod limits;
@@ -37,6 +38,7 @@ pub const RULES: &[&[Rule]] = &[
     connect::RULES,
     limits::RULES,
     http::RULES,
+    expires::RULES,
 ];
 
 /// Asks the rules; where none decides, tells what the failure itself knew.

@@ -81,7 +81,10 @@ fn the_answer_reads_as_promised() {
         lines[0],
         "error[bind.in-use.listener]: cannot bind tcp://127.0.0.1:8080: the port is taken"
     );
-    assert_eq!(lines[1], "  stage     bind failed (EADDRINUSE)");
+    assert_eq!(
+        lines[1],
+        "  stage     parse ok · create ok · bind failed (EADDRINUSE)"
+    );
     assert!(
         text.contains("127.0.0.1:8080 LISTEN, inode 48213"),
         "{text}"

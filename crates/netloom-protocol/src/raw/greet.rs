@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use netloom_base::story::Told;
-use netloom_base::{Code, Failure};
+use netloom_base::{Address, Code, Failure};
 use netloom_transport::{Conn, Cx};
 use netloom_wire::tls::looks_like;
 
@@ -30,6 +30,10 @@ enum Heard {
 }
 
 pub(super) async fn greet(conn: Conn, visit: Visit<'_>, cx: &Cx) -> Result<Greeted, Failure> {
+    let mut conn = conn;
+    // A program or a pipe that ends without a word has nothing to hide.
+    let somebody =
+        visit.stack.transport().card.address == Address::HostPort || conn.socket_mut().is_some();
     let mut opening = Opening::new(conn, "bytes", cx);
     let asked = visit.send.filter(|bytes| !bytes.is_empty());
     let mut told = Vec::new();
@@ -40,11 +44,12 @@ pub(super) async fn greet(conn: Conn, visit: Visit<'_>, cx: &Cx) -> Result<Greet
             "send",
         ));
     }
-    let heard = hear(&mut opening, asked.is_some(), cx).await?;
+    let heard = hear(&mut opening, asked.is_some(), somebody, cx).await?;
     let first = opening.rest();
     if first.is_empty() {
         told.push(match (heard, asked) {
-            (Heard::End, _) => tell("it closed without an answer", "recv"),
+            (Heard::End, Some(_)) => tell("it closed without an answer", "recv"),
+            (Heard::End, None) => tell("it ended without a word", "recv"),
             (Heard::Nothing(waited), Some(_)) => {
                 tell(format!("no answer within {} s", waited.as_secs()), "recv")
             }
@@ -78,14 +83,21 @@ pub(super) async fn greet(conn: Conn, visit: Visit<'_>, cx: &Cx) -> Result<Greet
 }
 
 /// Reads until the peer is quiet, closes, or has had its time.
-async fn hear(opening: &mut Opening<'_>, asked: bool, cx: &Cx) -> Result<Heard, Failure> {
+async fn hear(
+    opening: &mut Opening<'_>,
+    asked: bool,
+    somebody: bool,
+    cx: &Cx,
+) -> Result<Heard, Failure> {
     let patience = if asked { GREET_TIMEOUT } else { FIRST };
     match cx.timeout(patience, opening.more()).await {
         None => return Ok(Heard::Nothing(patience)),
         Some(Ok(())) => {}
         // It may take what it was told and say nothing.
         Some(Err(failure))
-            if asked && failure.code() == Code::GREET_CLOSED && failure.errno().is_none() =>
+            if (asked || !somebody)
+                && failure.code() == Code::GREET_CLOSED
+                && failure.errno().is_none() =>
         {
             return Ok(Heard::End);
         }

@@ -218,6 +218,69 @@ pub struct TcpInfo {
     pub last_data_recv: Duration,
     /// The path MTU, in bytes.
     pub pmtu: u32,
+    /// The most bytes of a segment that is sent now (MSS, without options).
+    pub snd_mss: u32,
+    /// The size of the segments that come, as the kernel estimates it.
+    pub rcv_mss: u32,
+    /// The most bytes of a segment that this end said it takes.
+    pub advmss: u32,
+    /// The options both ends agreed on.
+    pub options: TcpOptions,
+    /// By how many bits the window is scaled that the peer offers (RFC 7323).
+    pub snd_wscale: u8,
+    /// By how many bits the window is scaled that we offer.
+    pub rcv_wscale: u8,
+    /// What controls congestion.
+    pub congestion: Congestion,
+}
+
+/// What both ends of a TCP connection agreed on, as `TCP_INFO` tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TcpOptions(pub(super) u8);
+
+impl TcpOptions {
+    /// Timestamps (RFC 7323).
+    pub const fn timestamps(self) -> bool {
+        self.0 & 1 != 0
+    }
+
+    /// Selective acknowledgements (RFC 2018).
+    pub const fn sack(self) -> bool {
+        self.0 & 2 != 0
+    }
+
+    /// Window scaling (RFC 7323).
+    pub const fn window_scale(self) -> bool {
+        self.0 & 4 != 0
+    }
+
+    /// Explicit congestion notification (RFC 3168).
+    pub const fn ecn(self) -> bool {
+        self.0 & 8 != 0
+    }
+}
+
+/// The name of a congestion control, such as `cubic`; empty where it is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Congestion([u8; 16]);
+
+impl Congestion {
+    #[cfg(target_os = "linux")]
+    /// From the kernel's bytes, of which at most 16 are a name.
+    pub(super) fn from_kernel(bytes: &[u8]) -> Self {
+        let name = bytes.iter().take_while(|byte| byte.is_ascii_graphic());
+        let mut own = [0; 16];
+        for (to, from) in own.iter_mut().zip(name) {
+            *to = *from;
+        }
+        Congestion(own)
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        let end = self.0.iter().position(|byte| *byte == 0);
+        std::str::from_utf8(&self.0[..end.unwrap_or(self.0.len())]).unwrap_or_default()
+    }
 }
 
 /// An interface of this network namespace.

@@ -31,8 +31,8 @@ pub use netloom_base::failure::Icmp;
 pub use health::{CAPABILITIES, ClockHealth, Health};
 
 pub use data::{
-    Address, Descriptors, DialEnd, Dialled, Entry, Holder, Interface, ListenDrops, Neighbour, Path,
-    PortSettings, Route, State, TcpInfo, UnixEntry,
+    Address, Congestion, Descriptors, DialEnd, Dialled, Entry, Holder, Interface, ListenDrops,
+    Neighbour, Path, PortSettings, Route, State, TcpInfo, TcpOptions, UnixEntry,
 };
 
 use crate::cx::Cx;

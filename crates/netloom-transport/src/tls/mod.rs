@@ -153,6 +153,9 @@ impl Tls {
             Ok((io, session)) => {
                 step.to = format!("{}, {session}", step.to);
                 conn.remember([step]);
+                if !session.chain.is_empty() {
+                    conn.learn([Fact::Chain(session.chain.clone())]);
+                }
                 if side.options.insecure {
                     conn.learn([Fact::said("the certificate was not checked", "insecure")]);
                 }

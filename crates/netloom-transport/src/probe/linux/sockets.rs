@@ -4,10 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 use super::netlink::{DUMP, ask, attributes, u32_at, u64_at};
-use crate::probe::data::{Entry, State, TcpInfo};
+use crate::probe::data::{Congestion, Entry, State, TcpInfo, TcpOptions};
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const INFO: u16 = 2;
+const CONGESTION: u16 = 4;
 const ONLY_V6: u16 = 11;
 const CGROUP: u16 = 21;
 
@@ -29,7 +30,7 @@ pub(in crate::probe) fn sockets(which: Which) -> Option<Vec<Entry>> {
     let mut found = Vec::new();
     let mut answered = false;
     for family in [libc::AF_INET, libc::AF_INET6] {
-        answered |= dump(family, which, false, |entry, _| {
+        answered |= dump(family, which, false, |entry, _, _| {
             if found.len() < MOST {
                 found.push(entry);
             }
@@ -49,23 +50,36 @@ pub(in crate::probe) fn tcp_info(local: SocketAddr, remote: SocketAddr) -> Optio
     };
     let mut found = None;
     for family in [libc::AF_INET, libc::AF_INET6] {
-        dump(family, which, true, |entry, info| {
+        dump(family, which, true, |entry, info, congestion| {
             if same(entry.local, local) && same(entry.remote, remote) && !info.is_empty() {
-                found = Some(read_tcp_info(info));
+                found = Some(TcpInfo {
+                    congestion: Congestion::from_kernel(congestion),
+                    ..read_tcp_info(info)
+                });
             }
         });
     }
     found
 }
 
-/// Gives every socket to `each`, with its `tcp_info` when that was asked for.
-fn dump(family: i32, which: Which, with_info: bool, mut each: impl FnMut(Entry, &[u8])) -> bool {
+/// Gives every socket to `each`, with its `tcp_info` and the name of its
+/// congestion control when those were asked for.
+fn dump(
+    family: i32,
+    which: Which,
+    with_info: bool,
+    mut each: impl FnMut(Entry, &[u8], &[u8]),
+) -> bool {
     let states: u32 = if which.only_listening {
         1 << 10
     } else {
         u32::MAX
     };
-    let ext = if with_info { 1 << (INFO - 1) } else { 0 };
+    let ext = if with_info {
+        1 << (INFO - 1) | 1 << (CONGESTION - 1)
+    } else {
+        0
+    };
     let mut question = vec![family as u8, libc::IPPROTO_TCP as u8, ext, 0];
     question.extend(states.to_ne_bytes());
     question.extend(which.local_port.to_be_bytes());
@@ -78,15 +92,15 @@ fn dump(family: i32, which: Which, with_info: bool, mut each: impl FnMut(Entry, 
         DUMP,
         &question,
         |_, body| {
-            if let Some((entry, info)) = read(body) {
-                each(entry, info);
+            if let Some((entry, info, congestion)) = read(body) {
+                each(entry, info, congestion);
             }
         },
     );
     asked.is_ok()
 }
 
-fn read(body: &[u8]) -> Option<(Entry, &[u8])> {
+fn read(body: &[u8]) -> Option<(Entry, &[u8], &[u8])> {
     let fixed = body.get(..FIXED)?;
     let v6 = i32::from(fixed[0]) == libc::AF_INET6;
     let port = |at: usize| u16::from_be_bytes([fixed[at], fixed[at + 1]]);
@@ -113,16 +127,17 @@ fn read(body: &[u8]) -> Option<(Entry, &[u8])> {
         cgroup: None,
         only_v6: None,
     };
-    let mut info: &[u8] = &[];
+    let (mut info, mut congestion): (&[u8], &[u8]) = (&[], &[]);
     for (kind, value) in attributes(&body[FIXED..]) {
         match kind {
             INFO => info = value,
+            CONGESTION => congestion = value,
             ONLY_V6 => entry.only_v6 = value.first().map(|set| *set != 0),
             CGROUP => entry.cgroup = u64_at(value, 0),
             _ => {}
         }
     }
-    Some((entry, info))
+    Some((entry, info, congestion))
 }
 
 /// Reads `struct tcp_info` as far as this kernel fills it.
@@ -141,6 +156,14 @@ fn read_tcp_info(bytes: &[u8]) -> TcpInfo {
         lost: word(32),
         last_data_sent: millis(44),
         last_data_recv: millis(52),
+        options: TcpOptions(byte(5)),
+        // Two fields of four bits, which the kernel lays out as the processor does.
+        snd_wscale: half(byte(6), cfg!(target_endian = "little")),
+        rcv_wscale: half(byte(6), cfg!(target_endian = "big")),
+        congestion: Congestion::default(),
+        snd_mss: word(16),
+        rcv_mss: word(20),
+        advmss: word(84),
         pmtu: word(60),
         rtt: micros(68),
         rttvar: micros(72),
@@ -156,6 +179,10 @@ fn read_tcp_info(bytes: &[u8]) -> TcpInfo {
         snd_wnd: word(228),
         rcv_wnd: word(232),
     }
+}
+
+fn half(byte: u8, low: bool) -> u8 {
+    if low { byte & 0x0f } else { byte >> 4 }
 }
 
 #[cfg(test)]
@@ -192,5 +219,23 @@ mod tests {
         assert!(found.iter().any(|entry| entry.listens_for(addr)));
         let info = tcp_info(client.local_addr().unwrap(), addr).unwrap();
         assert!(info.len >= 104 && info.snd_cwnd > 0, "{info:?}");
+        let read = |name: &str| std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}"));
+        if let Ok(name) = read("tcp_congestion_control") {
+            assert_eq!(info.congestion.name(), name.trim());
+        }
+        for (name, agreed) in [
+            ("tcp_timestamps", info.options.timestamps()),
+            ("tcp_sack", info.options.sack()),
+            ("tcp_window_scaling", info.options.window_scale()),
+        ] {
+            if let Ok(set) = read(name) {
+                assert_eq!(agreed, set.trim() != "0", "{name}");
+            }
+        }
+        assert!(info.snd_mss >= 536 && info.advmss >= 536, "{info:?}");
+        assert!(
+            info.snd_wscale <= 14 && info.pmtu > info.snd_mss,
+            "{info:?}"
+        );
     }
 }
