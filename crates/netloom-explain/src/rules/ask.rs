@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use netloom_base::{Code, Diagnosis, Failure, Stage};
+use netloom_base::{Code, Diagnosis, Failure, Kind, Role, Stage};
 use netloom_transport::Cx;
 use netloom_transport::probe::{DialEnd, Entry, Probe, Route, State};
 
-use super::{Answers, diagnose, target, unix_name};
+use super::answers::ServerWay;
+use super::{Answers, diagnose, exec, firewall, resolve, talk, target, tls, unix_name};
 
 /// How far a diagnosis may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,11 @@ pub async fn diagnose_with(failure: &Failure, probe: &Probe, asking: Asking, cx:
     let asked = ask(failure, probe, asking, cx, &mut answers);
     // Whatever was answered until then stays in `answers`.
     let _ = cx.timeout(asking.within, asked).await;
+    let diagnosis = diagnose(failure, &answers);
+    if !firewall::would_help(&diagnosis, &answers) {
+        return diagnosis;
+    }
+    answers.firewall = probe.firewall(cx).await;
     diagnose(failure, &answers)
 }
 
@@ -60,11 +66,100 @@ async fn ask(failure: &Failure, probe: &Probe, asking: Asking, cx: &Cx, answers:
         unix(&name, probe, cx, answers).await;
         return;
     }
+    if tls::is_tls(failure) {
+        tls_answers(failure, probe, asking, cx, answers).await;
+        return;
+    }
+    match failure.code() {
+        Code::EXEC_NOT_FOUND => answers.programs = probe.programs(cx).await,
+        Code::EXEC_DENIED => {
+            if let Some(path) = exec::words(failure).and_then(|words| words.into_iter().next()) {
+                let path = std::path::PathBuf::from(path);
+                answers.rights = Some((path.clone(), probe.rights(cx, path).await));
+            }
+        }
+        _ => {}
+    }
+    answers.is_stream = failure.endpoint().is_some_and(|url| {
+        let endpoint = url.parse().ok();
+        let stack = endpoint.and_then(|endpoint| cx.net().stack(&endpoint, Role::Dial).ok());
+        stack.is_some_and(|stack| stack.kind() == Kind::Stream)
+    });
+    match failure.stage() {
+        Stage::Resolve => {
+            names(failure, probe, asking, cx, answers).await;
+            return;
+        }
+        Stage::Send | Stage::Recv | Stage::Close => {
+            ended(failure, probe, cx, answers).await;
+            return;
+        }
+        _ => {}
+    }
     let Some(addr) = target(failure) else { return };
     match failure.stage() {
         Stage::Bind | Stage::Listen => bind(failure, addr, probe, cx, answers).await,
         Stage::Connect => connect(failure, addr, probe, asking, cx, answers).await,
         _ => {}
+    }
+}
+
+/// What this host knows of the server and of the time; then the server itself,
+/// asked again a little differently.
+async fn tls_answers(
+    failure: &Failure,
+    probe: &Probe,
+    asking: Asking,
+    cx: &Cx,
+    answers: &mut Answers,
+) {
+    answers.now = Some(cx.wall());
+    answers.clock = probe.clock();
+    let ground = tls::second::Ground::of(failure, cx);
+    if let Some(ground) = &ground {
+        answers.is_stream = ground.is_stream;
+        if asking.redial {
+            ground.tries(failure, cx, &mut answers.tries).await;
+        }
+    }
+    if let Some(at) = tls::second::met(failure) {
+        answers.addresses = probe.addresses(cx).await;
+        if answers.is_local(at.ip()) {
+            answers.sockets = probe.sockets_on(cx, at.port()).await;
+            holders(probe, cx, answers).await;
+        }
+    }
+}
+
+/// What this host is told about names, and the ways to those who were asked.
+async fn names(failure: &Failure, probe: &Probe, asking: Asking, cx: &Cx, answers: &mut Answers) {
+    answers.host_names = probe.host_names(cx).await;
+    answers.resolver_config = probe.resolver_config(cx).await;
+    for server in resolve::asked(failure).into_iter().take(3) {
+        let route = probe.route(cx, server).await;
+        let mut way = ServerWay {
+            server,
+            route,
+            over_tcp: None,
+        };
+        // A name server is not the endpoint: it is dialled only when far may be gone.
+        if asking.deep && asking.redial && failure.code() == Code::RESOLVE_TIMEOUT {
+            let dialled = probe.dial_armed(cx, server, REDIAL).await;
+            way.over_tcp = dialled.map(|dialled| dialled.end);
+        }
+        answers.servers.push(way);
+    }
+}
+
+/// The sockets of the other end, where that is on this host.
+async fn ended(failure: &Failure, probe: &Probe, cx: &Cx, answers: &mut Answers) {
+    let Some(peer) = talk::peer(failure) else {
+        return;
+    };
+    answers.addresses = probe.addresses(cx).await;
+    if answers.is_local(peer.ip()) {
+        answers.sockets = probe.sockets_on(cx, peer.port()).await;
+        holders(probe, cx, answers).await;
     }
 }
 

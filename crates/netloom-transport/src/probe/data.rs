@@ -309,6 +309,13 @@ pub struct ListenDrops {
     pub drops: u64,
 }
 
+/// How far this host's clock can be trusted (adjtimex(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockState {
+    /// Whether somebody keeps it in time: an NTP client, or whoever runs this machine.
+    pub synchronised: bool,
+}
+
 /// The descriptors of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Descriptors {

@@ -275,11 +275,15 @@ impl Case<'_> {
         let issuer = &last.facts.issuer;
         let gap = std::ptr::eq(last, first)
             && !self.seen.other_key
-            && (first.names_issuer_place || self.trusts_kin_of(first));
+            && (first.issuer_place.is_some() || self.trusts_kin_of(first));
         if gap {
             let message =
                 format!("the certificate of {issuer}, which signed {whose}, was not sent");
-            return failed(Side::Peer, codes::MISSING_INTERMEDIATE).message(message);
+            let place = first.issuer_place.clone().map(Fact::IssuerAt);
+            return place.into_iter().fold(
+                failed(Side::Peer, codes::MISSING_INTERMEDIATE).message(message),
+                Failure::fact,
+            );
         }
         let failure = failed(Side::Peer, codes::UNTRUSTED_ISSUER).message(format!(
             "{whose} is issued by {issuer}, who is not trusted here"

@@ -12,9 +12,9 @@ pub(super) struct Read {
     pub(super) facts: Certificate,
     /// The organisation of its issuer.
     pub(super) issuer_organisation: Option<String>,
-    /// It says where its issuer's certificate can be fetched (RFC 5280 §4.2.2.1),
-    /// as those of public authorities do.
-    pub(super) names_issuer_place: bool,
+    /// Where its issuer's certificate can be fetched (RFC 5280 §4.2.2.1): those
+    /// of public authorities say so.
+    pub(super) issuer_place: Option<String>,
 }
 
 /// Reads one. `None` when it is no certificate.
@@ -91,14 +91,28 @@ fn body(reader: &mut BERReaderSeq<'_, '_>, sha256: [u8; 32]) -> ASN1Result<Read>
             sha256,
         },
         issuer_organisation: organisation(&issuer),
-        names_issuer_place: value(&[1, 3, 6, 1, 5, 5, 7, 1, 1])
-            .windows(CA_ISSUERS.len())
-            .any(|window| window == CA_ISSUERS),
+        issuer_place: yasna::parse_ber(value(&[1, 3, 6, 1, 5, 5, 7, 1, 1]), issuer_place)
+            .ok()
+            .flatten(),
     })
 }
 
-/// The OID id-ad-caIssuers, 1.3.6.1.5.5.7.48.2, in DER.
-const CA_ISSUERS: &[u8] = &[6, 8, 0x2b, 6, 1, 5, 5, 7, 0x30, 2];
+/// id-ad-caIssuers (RFC 5280 §4.2.2.1).
+const CA_ISSUERS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 48, 2];
+
+/// The first place where the issuer's certificate lies, among other information
+/// of the authority.
+fn issuer_place(reader: BERReader<'_, '_>) -> ASN1Result<Option<String>> {
+    let places = reader.collect_sequence_of(|reader| {
+        reader.read_sequence(|reader| {
+            let kind = reader.next().read_oid()?;
+            let place = reader.next().read_tagged_der()?;
+            let uri = place.tag().tag_number == 6 && kind.components() == CA_ISSUERS;
+            Ok(uri.then(|| text(22, place.value())))
+        })
+    })?;
+    Ok(places.into_iter().flatten().next())
+}
 
 type Name = Vec<(ObjectIdentifier, String)>;
 
@@ -232,7 +246,7 @@ mod tests {
         let read = read(&made()).unwrap();
         assert_eq!(read.facts.subject, "CN=localhost");
         assert_eq!(read.facts.names, ["localhost", "::1"]);
-        assert!(read.facts.is_self_issued() && !read.names_issuer_place);
+        assert!(read.facts.is_self_issued() && read.issuer_place.is_none());
         assert_eq!(
             read.facts.not_before.to_string(),
             "2026-11-19T00:00:00.000000Z"
