@@ -81,6 +81,8 @@ pub struct ServerWay {
     pub server: SocketAddr,
     /// Where a packet to it goes.
     pub route: Option<Route>,
+    /// Whether a program of this host has its port; known only of a server here.
+    pub runs: Option<bool>,
     /// How a dial to the same port over TCP ended; asked only when far may be gone.
     pub over_tcp: Option<DialEnd>,
 }

@@ -139,9 +139,13 @@ async fn names(failure: &Failure, probe: &Probe, asking: Asking, cx: &Cx, answer
         let route = probe.route(cx, server).await;
         let mut way = ServerWay {
             server,
+            runs: None,
             route,
             over_tcp: None,
         };
+        if matches!(way.route, Some(Route::Way { local: true, .. })) {
+            way.runs = probe.udp_port_is_taken(cx, server.port()).await;
+        }
         // A name server is not the endpoint: it is dialled only when far may be gone.
         if asking.deep && asking.redial && failure.code() == Code::RESOLVE_TIMEOUT {
             let dialled = probe.dial_armed(cx, server, REDIAL).await;

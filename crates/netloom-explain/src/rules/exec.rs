@@ -250,7 +250,7 @@ fn failed(failure: &Failure, _: &Answers) -> Option<Diagnosis> {
             .fix(
                 "see it by itself",
                 format!(
-                    "{} </dev/null; echo \"it ended with $?\"",
+                    "{} </dev/null || echo \"it ended with $?\"",
                     shell_words::join(&words)
                 ),
             )

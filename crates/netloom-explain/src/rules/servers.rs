@@ -9,14 +9,22 @@ use netloom_transport::probe::{DialEnd, Route};
 
 use super::answers::{Answers, ServerWay};
 use super::draft::Draft;
-use super::resolve::{answered, dig, look, name, stub};
+use super::resolve::{answered, asked, dig, look, name, stub};
 
 pub(super) fn failed(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
     if failure.code() != Code::RESOLVE_SERVER_FAILED {
         return None;
     }
     let name = name(failure).unwrap_or_default();
+    let no_way = |server: SocketAddr| {
+        let mut ways = answers.servers.iter();
+        ways.any(|way| way.server == server && matches!(way.route, Some(Route::Refused(_))))
+    };
     let mut draft = Draft::begun(failure);
+    if let Some(way) = asked(failure).into_iter().find(|server| no_way(*server)) {
+        let what = format!("this host has no route to its name server {}", way.ip());
+        draft = Draft::of(failure, failure.code(), what);
+    }
     let mut told: Vec<(SocketAddr, &str)> = Vec::new();
     for said in answered(failure) {
         if !told.contains(&(said.server, said.answer)) {
@@ -26,6 +34,14 @@ pub(super) fn failed(failure: &Failure, answers: &Answers) -> Option<Diagnosis> 
     let mut secured = false;
     for (server, answer) in &told {
         let who = server.ip();
+        if no_way(*server) {
+            draft = draft.cause(
+                format!("this host has no route to its name server {who}"),
+                if told.len() == 1 { Confirmed } else { Likely },
+                "the kernel was asked for this very address",
+            );
+            continue;
+        }
         draft = match *answer {
             "SERVFAIL" => {
                 secured = true;
@@ -168,6 +184,18 @@ pub(super) fn timeout(failure: &Failure, answers: &Answers) -> Option<Diagnosis>
                 if silent.len() == 1 { Confirmed } else { Likely },
                 "the kernel was asked for this very address",
             ),
+            Some(ServerWay {
+                runs: Some(false), ..
+            }) => draft
+                .knows(
+                    format!("no socket of this host has UDP port {}", server.port()),
+                    "/proc/net/udp",
+                )
+                .cause(
+                    format!("no name server runs on {who}, which is this host"),
+                    if silent.len() == 1 { Confirmed } else { Likely },
+                    "nobody has its port",
+                ),
             Some(ServerWay {
                 over_tcp: Some(DialEnd::Connected),
                 ..

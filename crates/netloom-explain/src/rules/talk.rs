@@ -213,14 +213,14 @@ fn timeout(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
     let flow = flow(failure);
     let other = flow.and_then(|flow| other_end(flow, answers));
     draft = match (flow, other) {
-        (_, Some((entry, holder))) if entry.recv_queue > 0 => {
+        (_, Some((entry, holder))) if entry.unread() > 0 => {
             let who = holder.map_or_else(
                 || "the program at the other end".to_owned(),
                 |holder| format!("process {} `{}`", holder.pid, holder.program),
             );
             draft
                 .knows(
-                    format!("{} bytes lie unread at the other end", entry.recv_queue),
+                    format!("{} bytes lie unread at the other end", entry.unread()),
                     "sock_diag",
                 )
                 .held(entry, answers)

@@ -14,8 +14,13 @@
 )]
 
 mod bind;
+mod certs;
 mod connect;
+mod healthy;
 mod limits;
 mod network;
 mod place;
+mod resolve;
+mod talk;
+mod tls;
 mod unix;

@@ -108,6 +108,16 @@ impl Entry {
         self.state == State::Listen && self.recv_queue > self.send_queue
     }
 
+    /// Bytes that came and that its program has not read. The kernel counts the
+    /// peer's end (FIN) as one more.
+    pub fn unread(&self) -> u32 {
+        match self.state {
+            State::Listen => 0,
+            State::CloseWait => self.recv_queue.saturating_sub(1),
+            _ => self.recv_queue,
+        }
+    }
+
     /// Whether a connection to `addr` on this host would meet this listener.
     pub fn listens_for(&self, addr: SocketAddr) -> bool {
         if self.state != State::Listen || self.local.port() != addr.port() {

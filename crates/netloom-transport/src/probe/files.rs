@@ -72,6 +72,26 @@ pub(super) fn resolver_config() -> Option<String> {
     text(Path::new("/etc/resolv.conf"))
 }
 
+/// Whether any socket of this host has a UDP port (proc_net_udp(5)). `None`
+/// where the kernel does not say.
+pub(super) fn udp_port_is_taken(port: u16) -> Option<bool> {
+    let mut known = false;
+    for table in ["/proc/thread-self/net/udp", "/proc/thread-self/net/udp6"] {
+        let Ok(table) = fs::read_to_string(table) else {
+            continue;
+        };
+        known = true;
+        let mut ports = table.lines().skip(1).filter_map(|line| {
+            let local = line.split_ascii_whitespace().nth(1)?;
+            u16::from_str_radix(local.rsplit(':').next()?, 16).ok()
+        });
+        if ports.any(|taken| taken == port) {
+            return Some(true);
+        }
+    }
+    known.then_some(false)
+}
+
 /// The names of the programs in the folders of `PATH`.
 pub(super) fn programs() -> Option<Vec<String>> {
     let search = std::env::var_os("PATH")?;
@@ -192,6 +212,14 @@ mod tests {
                 "inet t in input: type filter hook input priority filter; policy drop;",
             ]
         );
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_udp_port_is_seen() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        assert_eq!(udp_port_is_taken(port), Some(true));
     }
 
     #[cfg(unix)]

@@ -179,6 +179,11 @@ impl Probe {
         ask(cx, files::resolver_config).await
     }
 
+    /// Whether a program of this host has a UDP port. Source: /proc/net/udp.
+    pub async fn udp_port_is_taken(&self, cx: &Cx, port: u16) -> Option<bool> {
+        ask(cx, move || files::udp_port_is_taken(port)).await
+    }
+
     /// The names of the programs in `PATH`.
     pub async fn programs(&self, cx: &Cx) -> Option<Vec<String>> {
         ask(cx, files::programs).await

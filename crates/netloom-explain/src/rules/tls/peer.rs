@@ -169,10 +169,10 @@ fn unread(scene: &Scene<'_>) -> Option<(u32, Option<u32>)> {
     let waiting = sockets.find(|entry| {
         entry.local.port() == at.port()
             && matches!(entry.state, State::CloseWait | State::Established)
-            && entry.recv_queue > 0
+            && entry.unread() > 0
     })?;
     let holder = scene.answers.holder(waiting).map(|holder| holder.pid);
-    Some((waiting.recv_queue, holder))
+    Some((waiting.unread(), holder))
 }
 
 pub(super) fn timeout(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
