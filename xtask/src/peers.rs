@@ -21,6 +21,8 @@ const DEBIAN: &[(&str, &str)] = &[
     ("nftables", "nft"),
     ("openssl", "openssl"),
     ("util-linux", "setpriv"),
+    ("dnsmasq-base", "dnsmasq"),
+    ("bind9-dnsutils", "dig"),
 ];
 
 const REQUIREMENTS: &str = "benches/peers/requirements.txt";

@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use netloom_base::settings::FromValue;
 use netloom_base::{Code, Complaint, Diagnosis, Failure, Side, Stage, Value};
-use netloom_explain::{diagnose, mistakes};
+use netloom_explain::{Answers, diagnose, mistakes, rules};
 
 use crate::client::explained;
 use crate::verb;
@@ -85,7 +85,14 @@ pub fn main() -> ExitCode {
 
 fn end(face: &Face, result: Result<(), Stop>) -> ExitCode {
     match result {
-        Err(Stop::Failed(failure)) => end(face, Err(Stop::Diagnosed(vec![diagnose(&failure)]))),
+        Err(Stop::Failed(failure)) => {
+            // Nothing is asked; what may be said without is.
+            let diagnosis = match failure.stage() {
+                Stage::Parse => diagnose(&failure),
+                _ => rules::diagnose(&failure, &Answers::default()),
+            };
+            end(face, Err(Stop::Diagnosed(vec![diagnosis])))
+        }
         Ok(()) => ExitCode::SUCCESS,
         Err(Stop::Interrupted) => {
             // A person knows what they pressed; a program reads how it ended.

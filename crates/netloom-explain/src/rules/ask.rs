@@ -40,7 +40,7 @@ const PATH: Duration = Duration::from_millis(1200);
 /// only what the failure's rule needs; what did not come in time is not used.
 pub async fn diagnose_with(failure: &Failure, probe: &Probe, asking: Asking, cx: &Cx) -> Diagnosis {
     let mut answers = Answers::default();
-    let asked = ask(failure, probe, asking, cx, &mut answers);
+    let asked = Box::pin(ask(failure, probe, asking, cx, &mut answers));
     // Whatever was answered until then stays in `answers`.
     let _ = cx.timeout(asking.within, asked).await;
     let diagnosis = diagnose(failure, &answers);

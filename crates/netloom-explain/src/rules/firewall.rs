@@ -75,14 +75,14 @@ fn names_port(rule: &str, port: u16) -> bool {
     let Some((_, after)) = rule.split_once("dport ") else {
         return false;
     };
-    let list = match after.strip_prefix('{') {
+    let ports = match after.strip_prefix('{') {
         Some(set) => set.split('}').next().unwrap_or_default(),
         None => after.split(' ').next().unwrap_or_default(),
     };
-    list.split(',').map(str::trim).any(|one| {
-        let (first, last) = one.split_once('-').unwrap_or((one, one));
-        match (first.parse::<u16>(), last.parse::<u16>()) {
-            (Ok(first), Ok(last)) => (first..=last).contains(&port),
+    ports.split(',').map(str::trim).any(|one| {
+        let (from, to) = one.split_once('-').unwrap_or((one, one));
+        match (from.parse::<u16>(), to.parse::<u16>()) {
+            (Ok(from), Ok(to)) => (from..=to).contains(&port),
             _ => false,
         }
     })

@@ -513,9 +513,8 @@ fn a_client_that_does_not_trust_us_is_told_of() {
                 .net()
                 .stack(&url.parse().unwrap(), netloom_base::Role::Bind)
                 .unwrap();
-            let failure = match lab.cx.net().answer(&stack, conn, &lab.cx).await {
-                Ok(_) => panic!("s_client took it"),
-                Err(failure) => failure,
+            let Err(failure) = lab.cx.net().answer(&stack, conn, &lab.cx).await else {
+                panic!("s_client took it");
             };
             let diagnosis = lab.explain(&failure).await;
             assert_eq!(diagnosis.code.name(), "tls.untrusted-issuer");

@@ -97,7 +97,7 @@ pub(super) fn programs() -> Option<Vec<String>> {
     let search = std::env::var_os("PATH")?;
     let folders = std::env::split_paths(&search).filter_map(|folder| fs::read_dir(folder).ok());
     let names = folders
-        .flat_map(|entries| entries.flatten())
+        .flat_map(Iterator::flatten)
         .filter_map(|entry| entry.file_name().into_string().ok())
         .take(MOST_PROGRAMS);
     Some(names.collect::<BTreeSet<_>>().into_iter().collect())

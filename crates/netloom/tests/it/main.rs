@@ -26,4 +26,5 @@ mod plan;
 mod program;
 mod signals;
 mod stdout;
+mod tls_met;
 mod told;

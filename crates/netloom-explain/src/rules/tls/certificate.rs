@@ -36,8 +36,7 @@ impl Clock {
     fn told(&self) -> Option<&'static str> {
         match self {
             Clock::Right(_) => Some("this host's clock is synchronised"),
-            Clock::Behind(_) => None,
-            Clock::Unknown("") => None,
+            Clock::Behind(_) | Clock::Unknown("") => None,
             Clock::Unknown(_) => Some("this host's clock is not known to be synchronised"),
         }
     }

@@ -141,7 +141,7 @@ pub(super) fn tls(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
         let own = card.schemes.iter().find(|s| s.name == endpoint.scheme())?;
         let mut others = card.schemes.iter();
         let other = others.find(|s| s.over.len() > own.over.len())?;
-        Some(plainly(&scene, other.name)?)
+        plainly(&scene, other.name)
     });
     if let Some(there) = &secure {
         draft = draft.fix("speak it over TLS", netloom("explain", there));

@@ -105,7 +105,8 @@ impl fmt::Display for Try {
             End::Agreed(what) => write!(f, "agreed on {what}"),
             End::Failed {
                 alert: Some(alert), ..
-            } => said_alert(f, *alert),
+            }
+            | End::Said(Reply::Alert(alert)) => said_alert(f, *alert),
             End::Failed { code, chain, .. } => {
                 let seen = chain.first().filter(|_| *code == codes::NAME_MISMATCH);
                 match seen.map(|first| first.names.join(" ")) {
@@ -113,7 +114,6 @@ impl fmt::Display for Try {
                     None => f.write_str(code.sentence()),
                 }
             }
-            End::Said(Reply::Alert(alert)) => said_alert(f, *alert),
             End::Said(Reply::Chose {
                 version,
                 cipher,

@@ -58,40 +58,37 @@ pub(super) fn version(failure: &Failure, answers: &Answers) -> Option<Diagnosis>
         }
     }
     let old = chose(scene.tried(&How::OldVersion));
-    draft = match old {
-        Some((version, ..)) => {
-            let name = version_name(version).unwrap_or("an old version");
-            let flag = if version <= 0x0301 {
-                "-tls1"
-            } else {
-                "-tls1_1"
-            };
-            let draft = draft.cause(
+    draft = if let Some((version, ..)) = old {
+        let name = version_name(version).unwrap_or("an old version");
+        let flag = if version <= 0x0301 {
+            "-tls1"
+        } else {
+            "-tls1_1"
+        };
+        let draft = draft.cause(
                 format!("the server is old: it speaks {name} at most, which anybody on the way can break (RFC 8996)"),
                 Confirmed,
                 "asked with an old hello it chose that version",
             );
-            match scene.s_client(&format!(" {flag} -cipher ALL:@SECLEVEL=0")) {
-                Some(look) => draft.fix(
-                    "look at it all the same",
-                    format!("{look} | grep -E 'Protocol|Cipher|subject'"),
-                ),
-                None => draft,
-            }
+        match scene.s_client(&format!(" {flag} -cipher ALL:@SECLEVEL=0")) {
+            Some(look) => draft.fix(
+                "look at it all the same",
+                format!("{look} | grep -E 'Protocol|Cipher|subject'"),
+            ),
+            None => draft,
         }
-        None => {
-            let draft = draft.cause(
-                "the server speaks only versions that this end does not",
-                Likely,
-                "its alert says so",
-            );
-            match scene.s_client("") {
-                Some(look) => draft.fix(
-                    "see what another client gets",
-                    format!("{look} | grep -E 'Protocol|Cipher' || true"),
-                ),
-                None => draft,
-            }
+    } else {
+        let draft = draft.cause(
+            "the server speaks only versions that this end does not",
+            Likely,
+            "its alert says so",
+        );
+        match scene.s_client("") {
+            Some(look) => draft.fix(
+                "see what another client gets",
+                format!("{look} | grep -E 'Protocol|Cipher' || true"),
+            ),
+            None => draft,
         }
     };
     draft
