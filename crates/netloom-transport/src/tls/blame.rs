@@ -275,7 +275,7 @@ impl Case<'_> {
         let issuer = &last.facts.issuer;
         let gap = std::ptr::eq(last, first)
             && !self.seen.other_key
-            && (first.issuer_place.is_some() || self.trusts_kin_of(first));
+            && (first.names_issuer_place || self.trusts_kin_of(first));
         if gap {
             let message =
                 format!("the certificate of {issuer}, which signed {whose}, was not sent");

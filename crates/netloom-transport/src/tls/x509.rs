@@ -15,6 +15,8 @@ pub(super) struct Read {
     /// Where its issuer's certificate can be fetched (RFC 5280 §4.2.2.1): those
     /// of public authorities say so.
     pub(super) issuer_place: Option<String>,
+    /// It says so, though perhaps in a form that cannot be read.
+    pub(super) names_issuer_place: bool,
 }
 
 /// Reads one. `None` when it is no certificate.
@@ -94,11 +96,17 @@ fn body(reader: &mut BERReaderSeq<'_, '_>, sha256: [u8; 32]) -> ASN1Result<Read>
         issuer_place: yasna::parse_ber(value(&[1, 3, 6, 1, 5, 5, 7, 1, 1]), issuer_place)
             .ok()
             .flatten(),
+        names_issuer_place: value(&[1, 3, 6, 1, 5, 5, 7, 1, 1])
+            .windows(CA_ISSUERS_DER.len())
+            .any(|window| window == CA_ISSUERS_DER),
     })
 }
 
 /// id-ad-caIssuers (RFC 5280 §4.2.2.1).
 const CA_ISSUERS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 48, 2];
+
+/// The same in DER.
+const CA_ISSUERS_DER: &[u8] = &[6, 8, 0x2b, 6, 1, 5, 5, 7, 0x30, 2];
 
 /// The first place where the issuer's certificate lies, among other information
 /// of the authority.
@@ -246,7 +254,7 @@ mod tests {
         let read = read(&made()).unwrap();
         assert_eq!(read.facts.subject, "CN=localhost");
         assert_eq!(read.facts.names, ["localhost", "::1"]);
-        assert!(read.facts.is_self_issued() && read.issuer_place.is_none());
+        assert!(read.facts.is_self_issued() && !read.names_issuer_place);
         assert_eq!(
             read.facts.not_before.to_string(),
             "2026-11-19T00:00:00.000000Z"

@@ -9,14 +9,14 @@ const ALERT: &[u8] = b"\x15\x03\x03\x00\x02\x02\x32";
 #[test]
 fn plain_words_to_a_server_of_tls_are_told_of_and_every_byte_is_passed_on() {
     let server = Server::netloom(&["listen", "tls://127.0.0.1:0,cert=auto", "--echo"]);
-    let endpoint = format!("tcp://{}", server.addr());
+    let endpoint = server.endpoint().replace("tls://", "tcp://");
     let ended = run(["connect", &endpoint], b"hello there\n");
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert_eq!(ended.stdout[..3], ALERT[..3]);
     assert_eq!(ended.stdout.len(), ALERT.len());
     let said = ended.stderr;
     assert!(said.contains("error[tls.peer-speaks-tls]"), "{said}");
-    let fix = format!("netloom connect tls://{}", server.addr());
+    let fix = format!("netloom connect {}", server.endpoint());
     assert!(said.contains(&fix), "{said}");
 
     // The same as JSON, and where something else was expected.
@@ -48,7 +48,7 @@ fn plain_words_to_a_server_of_tls_are_told_of_and_every_byte_is_passed_on() {
 #[test]
 fn whoever_speaks_tls_through_the_pipe_is_left_alone() {
     let server = Server::netloom(&["listen", "tls://127.0.0.1:0,cert=auto", "--echo"]);
-    let endpoint = format!("tcp://{}", server.addr());
+    let endpoint = server.endpoint().replace("tls://", "tcp://");
     // A record that begins as a handshake does, and is none.
     let ended = run(
         ["connect", &endpoint],
