@@ -240,6 +240,13 @@ impl Program {
         (program, port)
     }
 
+    /// Lets it go on where it waits for a line.
+    pub(crate) fn go_on(&mut self) {
+        use std::io::Write;
+
+        self.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.0.id()
     }

@@ -42,9 +42,11 @@ fn verdict(diagnosis: &Diagnosis, words: &str) -> Verdict {
         .verdict
 }
 
-async fn reset_after(lab: &Lab, url: &str, words: &[u8]) -> Diagnosis {
+/// Dials, says `words`, lets the server do what it does, and is reset.
+async fn reset_after(lab: &Lab, server: &mut Program, url: &str, words: &[u8]) -> Diagnosis {
     let mut conn = lab.dial(url).await.unwrap();
     conn.write_all(words).await.unwrap();
+    server.go_on();
     let error = conn.read(&mut [0; 16]).await.unwrap_err();
     let failure = ended(&conn, url, Stage::Recv, error, (0, words.len() as u64));
     drop(conn);
@@ -56,9 +58,10 @@ async fn reset_after(lab: &Lab, url: &str, words: &[u8]) -> Diagnosis {
 #[test]
 fn the_server_closes_over_unread_bytes() {
     run(|lab| async move {
-        let (server, port) = server("while not c.recv(1, socket.MSG_PEEK): pass\nc.close()");
+        let (mut server, port) =
+            server("c.recv(1, socket.MSG_PEEK); sys.stdin.readline(); c.close()");
         let url = format!("tcp://127.0.0.1:{port}");
-        let diagnosis = reset_after(&lab, &url, b"hello there").await;
+        let diagnosis = reset_after(&lab, &mut server, &url, b"hello there").await;
         assert_eq!(verdict(&diagnosis, "lay unread"), Verdict::Likely);
         assert_eq!(verdict(&diagnosis, "on the way"), Verdict::Refuted);
         knows(&diagnosis, &[&format!("process {}", server.pid())]);
@@ -71,11 +74,11 @@ fn the_server_closes_over_unread_bytes() {
 #[test]
 fn the_server_aborts_and_nothing_was_sent() {
     run(|lab| async move {
-        let (_server, port) = server(
-            "c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0)); c.close()",
+        let (mut server, port) = server(
+            "sys.stdin.readline(); c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0)); c.close()",
         );
         let url = format!("tcp://127.0.0.1:{port}");
-        let diagnosis = reset_after(&lab, &url, b"").await;
+        let diagnosis = reset_after(&lab, &mut server, &url, b"").await;
         assert_eq!(verdict(&diagnosis, "lay unread"), Verdict::Refuted);
         assert_eq!(verdict(&diagnosis, "SO_LINGER"), Verdict::Likely);
     });

@@ -413,6 +413,22 @@ fn the_server_closes_at_the_first_hello() {
             assert_eq!(verdict(&diagnosis, "TLS 1.3 upsets"), Verdict::Refuted);
             lab.follow(fix(&diagnosis, "netloom connect tcp://")).await;
 
+            // One that closes only the first time.
+            Leaf::default().self_signed("leaf");
+            let (_server, port) = Program::python(
+                "import socket, ssl\n\
+             x = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); x.load_cert_chain('leaf.pem', 'leaf.key')\n\
+             s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(); print(s.getsockname()[1])\n\
+             c, _ = s.accept(); c.recv(9999); c.close()\n\
+             while True:\n\
+             \x20c, _ = s.accept(); x.wrap_socket(c, server_side=True)",
+            );
+            let url = format!("tls://localhost:{port},ca=leaf.pem");
+            let diagnosis = told(&lab, &url, "tls.closed").await;
+            assert!(!is_confirmed(&diagnosis));
+            knows(&diagnosis, &["the same again: agreed on"]);
+            lab.follow(fix(&diagnosis, "netloom connect")).await;
+
             // One that closes only at a hello that offers TLS 1.3.
             if !has("openssl") {
                 return;

@@ -293,11 +293,22 @@ pub(super) fn closed(failure: &Failure, answers: &Answers) -> Option<Diagnosis> 
             )
             .done();
     }
-    if let Some(what) = scene.agreed(&How::Small) {
+    if let Some(what) = scene.agreed(&How::Same) {
+        draft = draft.cause(
+            "the server was busy, or was being started or stopped",
+            Likely,
+            &format!("the same again was agreed on: {what}"),
+        );
+        if let Some(command) = scene.again(&[]) {
+            draft = draft.fix("try again", command);
+        }
+    } else if let Some(what) = scene.agreed(&How::Small) {
         draft = draft.cause(
             "the server, or something before it, cannot read the hello of TLS 1.3",
             Confirmed,
-            &format!("with a hello of TLS 1.2 it agreed on {what}"),
+            &format!(
+                "it closed at the same hello again, and with one of TLS 1.2 it agreed on {what}"
+            ),
         );
         if let Some(command) = scene.again(&[("min", None), ("max", Some("1.2"))]) {
             draft = draft.fix("speak TLS 1.2", command);

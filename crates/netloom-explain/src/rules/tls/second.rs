@@ -30,6 +30,8 @@ const PROTOCOLS: &str = "h2,http/1.1,http/1.0,mqtt,imap,pop3,ftp,nntp,managesiev
 /// What was different.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum How {
+    /// Nothing: what fails once may work the next moment.
+    Same,
     /// No name was asked for.
     WithoutName,
     /// This name was asked for.
@@ -55,6 +57,7 @@ pub enum How {
 impl How {
     fn words(&self) -> String {
         match self {
+            How::Same => "the same again".into(),
             How::WithoutName => "without a name".into(),
             How::Named(name) => format!("with the name {name}"),
             How::Older => "with TLS 1.2 too".into(),
@@ -256,9 +259,12 @@ impl Ground {
         } else if code == codes::NO_COMMON_ALPN {
             self.attempt(How::WithoutAlpn, cx, tries).await;
             self.attempt(How::AnyAlpn, cx, tries).await;
-        } else if code == codes::TIMEOUT || code == codes::CLOSED {
+        } else if code == codes::TIMEOUT {
             self.attempt(How::Small, cx, tries).await;
-            if self.name.is_some() && code == codes::CLOSED {
+        } else if code == codes::CLOSED {
+            self.attempt(How::Same, cx, tries).await;
+            self.attempt(How::Small, cx, tries).await;
+            if self.name.is_some() {
                 self.attempt(How::WithoutName, cx, tries).await;
             }
         }
@@ -272,6 +278,7 @@ impl Ground {
         let verify = option(self.settings(), "verify-name").or_else(|| self.name.clone());
         let verify = verify.as_deref();
         let stack = match &how {
+            How::Same => self.varied(&[]),
             How::WithoutName => self.varied(&[("sni", Some("off")), ("verify-name", verify)]),
             How::Named(name) => self.varied(&[("sni", Some(name)), ("verify-name", None)]),
             How::Older => self.varied(&[("min", None)]),
