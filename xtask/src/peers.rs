@@ -25,6 +25,8 @@ const DEBIAN: &[(&str, &str)] = &[
     ("openssh-server", "sshd"),
     ("mosquitto", "mosquitto"),
     ("util-linux", "setpriv"),
+    ("dnsmasq-base", "dnsmasq"),
+    ("bind9-dnsutils", "dig"),
 ];
 
 const REQUIREMENTS: &str = "benches/peers/requirements.txt";

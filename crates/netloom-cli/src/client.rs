@@ -39,6 +39,8 @@ where
                 Some(d) => cx.sleep(d).await,
                 None => std::future::pending().await,
             }
+            // While the conversation still lives: what the kernel counted of it.
+            Probe::new().own_flows()
         };
         // Before anything is told, so that whoever reads it can already ask for the end.
         let mut signals = signals();
@@ -52,7 +54,11 @@ where
             biased;
             result = work(cx.clone()) => result,
             () = interrupted => Err(Stop::Interrupted),
-            () = deadline => Err(too_late(overdue, timeout.unwrap_or_default()).into()),
+            flows = deadline => {
+                let late = too_late(overdue, timeout.unwrap_or_default());
+                let flows = flows.into_iter().take(MOST_FLOWS).map(Fact::Flow);
+                Err(flows.fold(late, Failure::fact).into())
+            }
         }
     });
     // A read of stdin that never ends must not keep the process.
@@ -92,6 +98,9 @@ pub(crate) fn warn_of_password(endpoint: &Endpoint, face: &Face) {
         face.say("warning: a password in an endpoint can be seen by other users of this host");
     }
 }
+
+/// How many of this program's connections are told of when time is up.
+const MOST_FLOWS: usize = 2;
 
 fn too_late(overdue: &str, timeout: Duration) -> Failure {
     Failure::new(Stage::Recv, Side::Peer, Code::RECV_TIMEOUT)

@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use netloom_base::settings::FromValue;
 use netloom_base::{Code, Complaint, Diagnosis, Failure, Side, Stage, Value};
-use netloom_explain::{Asking, diagnose, mistakes};
+use netloom_explain::{Answers, Asking, diagnose, mistakes, rules};
 
 use crate::client::explained;
 use crate::verb;
@@ -95,7 +95,12 @@ fn end(face: &Face, result: Result<(), Stop>) -> ExitCode {
     match result {
         Err(Stop::Failed(failure)) => end(face, Err(Stop::FailedEach(vec![failure]))),
         Err(Stop::FailedEach(failures)) => {
-            let diagnoses = failures.iter().map(diagnose).collect();
+            // Nothing is asked; what may be said without is.
+            let said = |failure: &Failure| match failure.stage() {
+                Stage::Parse => diagnose(failure),
+                _ => rules::diagnose(failure, &Answers::default()),
+            };
+            let diagnoses = failures.iter().map(said).collect();
             end(face, Err(Stop::Diagnosed(diagnoses)))
         }
         Ok(()) => ExitCode::SUCCESS,

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use netloom_app::carry::{Carried, CarryFailure, End, Until, carry};
@@ -10,7 +11,9 @@ use netloom_base::failure::Fact;
 use netloom_base::{Code, Endpoint, Event, Failure, Role, Side, Stage};
 use netloom_transport::conn::{ConnFacts, Io};
 use netloom_transport::socket::Socket;
+use netloom_transport::tls::codes;
 use netloom_transport::{Close, Conn, Cx};
+use netloom_wire::tls::is_record;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
@@ -50,6 +53,7 @@ pub(crate) async fn talk(
         Until::BothEnd
     };
     let (tell_match, mut matched) = oneshot::channel();
+    let heads = Arc::new(Mutex::new(Heads::default()));
     let desk = Desk {
         stdio,
         send: script.send,
@@ -63,10 +67,12 @@ pub(crate) async fn talk(
         }),
         expect: script.expect.clone().map(Expect::new),
         moved: Carried::default(),
+        heads: heads.clone(),
         found: false,
         matched: Some(tell_match),
     };
     let facts = conn.facts();
+    let steps = conn.trail().to_vec();
     let ended = tokio::select! {
         biased;
         Ok(carried) = &mut matched => return Ok(carried),
@@ -75,6 +81,10 @@ pub(crate) async fn talk(
     // What was expected and the end may have come together.
     if let Ok(carried) = matched.try_recv() {
         return Ok(carried);
+    }
+    // A server of TLS answers plain words with an alert, and closes.
+    if let Some(failure) = lock(&heads).met_tls() {
+        return Err(failure.after(steps));
     }
     match ended {
         // Whoever read our stdout has had enough, and that is their right.
@@ -130,6 +140,67 @@ fn unmet(expected: &[u8], carried: Carried) -> Failure {
         })
 }
 
+/// How each side began.
+#[derive(Default)]
+struct Heads {
+    said: Head,
+    heard: Head,
+}
+
+/// The first bytes of one side, and how many there were in all.
+#[derive(Default)]
+struct Head {
+    first: Vec<u8>,
+    all: u64,
+}
+
+impl Head {
+    /// Two alerts, and one byte more.
+    const MOST: usize = 15;
+
+    fn take_in(&mut self, bytes: &[u8]) {
+        let room = Self::MOST.saturating_sub(self.first.len());
+        self.first
+            .extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.all += bytes.len() as u64;
+    }
+
+    /// The TLS alert that is all there was, by its number.
+    fn is_alert(&self) -> Option<u8> {
+        let [21, 3, _, 0, 2, _, alert] = *self.first.get(..7)? else {
+            return None;
+        };
+        let rest = &self.first[7..];
+        let only = rest.is_empty() || rest.len() == 7 && matches!(rest, [21, 3, _, 0, 2, ..]);
+        (only && self.all == self.first.len() as u64).then_some(alert)
+    }
+}
+
+impl Heads {
+    /// The failure, where words without TLS were answered with an alert of TLS
+    /// and nothing else. A program that speaks TLS through this pipe began with
+    /// a record itself.
+    fn met_tls(&self) -> Option<Failure> {
+        let alert = self.heard.is_alert()?;
+        if self.said.all == 0 || is_record(&self.said.first) {
+            return None;
+        }
+        let failure = Failure::new(Stage::Greet, Side::Peer, codes::PEER_SPEAKS_TLS)
+            .message("the peer speaks TLS, and was spoken to without")
+            .fact(Fact::Alert(alert))
+            .fact(Fact::FirstBytes(self.heard.first.clone()))
+            .fact(Fact::Moved {
+                received: self.heard.all,
+                sent: self.said.all,
+            });
+        Some(failure)
+    }
+}
+
+fn lock(heads: &Mutex<Heads>) -> MutexGuard<'_, Heads> {
+    heads.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// This end as a carrier of bytes.
 struct Desk {
     stdio: Conn,
@@ -142,6 +213,7 @@ struct Desk {
     json: Option<Json>,
     expect: Option<Expect>,
     moved: Carried,
+    heads: Arc<Mutex<Heads>>,
     /// What was expected has come; nothing more is taken.
     found: bool,
     /// Told once that is also written.
@@ -158,7 +230,9 @@ impl AsyncRead for Desk {
         let Some(text) = &this.send else {
             let before = buf.filled().len();
             let read = Pin::new(&mut this.stdio).poll_read(task, buf);
-            this.moved.forth += (buf.filled().len() - before) as u64;
+            let said = &buf.filled()[before..];
+            this.moved.forth += said.len() as u64;
+            lock(&this.heads).said.take_in(said);
             return read;
         };
         let left = &text[this.sent..];
@@ -167,6 +241,7 @@ impl AsyncRead for Desk {
         }
         let n = left.len().min(buf.remaining());
         buf.put_slice(&left[..n]);
+        lock(&this.heads).said.take_in(&left[..n]);
         this.sent += n;
         this.moved.forth += n as u64;
         Poll::Ready(Ok(()))
@@ -193,6 +268,7 @@ impl AsyncWrite for Desk {
             }
         };
         this.moved.back += taken as u64;
+        lock(&this.heads).heard.take_in(&bytes[..taken]);
         if let Some(expect) = &mut this.expect {
             this.found = expect.feed(&bytes[..taken]);
         }
@@ -295,6 +371,27 @@ impl Expect {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_an_alert_in_answer_to_plain_words_is_tls_met() {
+        let alert: &[u8] = &[21, 3, 3, 0, 2, 2, 50];
+        let met = |said: &[u8], heard: &[&[u8]]| {
+            let mut heads = Heads::default();
+            heads.said.take_in(said);
+            for part in heard {
+                heads.heard.take_in(part);
+            }
+            heads.met_tls().is_some()
+        };
+        assert!(met(b"hello\n", &[alert]));
+        assert!(met(b"hello\n", &[&alert[..3], &alert[3..], alert]));
+        assert!(!met(b"", &[alert])); // nothing was said
+        assert!(!met(b"\x16\x03\x01\x02\0\x01", &[alert])); // they speak TLS themselves
+        assert!(!met(b"hello\n", &[b"\x16\x03\x03\0\x02\x02\x32"]));
+        assert!(!met(b"hello\n", &[alert, b"more"]));
+        assert!(!met(b"hello\n", &[&alert[..6]]));
+        assert!(!met(b"hello\n", &[]));
+    }
 
     #[test]
     fn a_text_is_found_across_reads() {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use netloom_base::event::Remark;
 use netloom_base::{Code, Event, Failure, Moment, Side, Stack, Stage};
 use netloom_protocol::Service;
 use netloom_transport::cores::Ticket;
@@ -177,6 +178,16 @@ fn closed(
     began: Moment,
     result: Result<(), Failure>,
 ) {
+    if seat.began_with_tls() {
+        state.cx.events().tell_connection(|| {
+            Event::Note(Box::new(Remark {
+                service: state.name.clone(),
+                text: format!(
+                    "connection {conn}: the client began with TLS, and this endpoint is without"
+                ),
+            }))
+        });
+    }
     let service = state.name.clone();
     state.cx.events().tell_connection(|| match result {
         Ok(()) => Event::Closed {

@@ -324,7 +324,7 @@ impl AsyncRead for Conn {
         match Pin::new(&mut *this.io).poll_read(cx, buf) {
             Poll::Ready(result) => {
                 if let (Ok(()), Some(seat)) = (&result, &this.seat) {
-                    seat.moved_in(buf.filled().len() - before);
+                    seat.came(&buf.filled()[before..]);
                 }
                 Poll::Ready(result)
             }

@@ -50,6 +50,8 @@ pub struct Seat {
     state: AtomicU8,
     stirred: AtomicBool,
     spoke: AtomicBool,
+    /// Its first bytes were a greeting of TLS.
+    hello: AtomicBool,
     quiet: AtomicU32,
     age: AtomicU32,
     received: AtomicU64,
@@ -85,6 +87,20 @@ impl Seat {
             GREET => Some(Notice::Greet),
             _ => Some(Notice::Abort),
         }
+    }
+
+    /// Whether the client's first bytes were a greeting of TLS.
+    pub fn began_with_tls(&self) -> bool {
+        self.hello.load(Ordering::Relaxed)
+    }
+
+    /// Counts what came; the first of it is looked at.
+    pub(crate) fn came(&self, bytes: &[u8]) {
+        // A handshake record with a ClientHello (RFC 8446 §4, §5.1).
+        if !self.spoke.load(Ordering::Relaxed) && matches!(bytes, [22, 3, _, _, _, 1, ..]) {
+            self.hello.store(true, Ordering::Relaxed);
+        }
+        self.moved_in(bytes.len());
     }
 
     pub(crate) fn moved_in(&self, bytes: usize) {
@@ -194,6 +210,7 @@ impl Seats {
             state: AtomicU8::new(self.state.load(Ordering::Acquire)),
             stirred: AtomicBool::new(true),
             spoke: AtomicBool::new(false),
+            hello: AtomicBool::new(false),
             quiet: AtomicU32::new(0),
             age: AtomicU32::new(0),
             received: AtomicU64::new(0),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::certificate::Certificate;
 use super::code::Code;
 use super::errno::Errno;
+use super::flow::Flow;
 use super::icmp::Icmp;
 
 /// One thing known about a failure.
@@ -44,6 +45,11 @@ pub enum Fact {
     Alert(u8),
     /// The certificates that were presented, the end's own first.
     Chain(Vec<Certificate>),
+    /// Where the certificate of a certificate's issuer can be fetched, by its own
+    /// word (RFC 5280 §4.2.2.1).
+    IssuerAt(String),
+    /// What the kernel counted of the connection.
+    Flow(Flow),
     /// How a program ended.
     Exit(String),
     /// What a person wrote, drawn with a caret.
@@ -131,6 +137,8 @@ impl Fact {
             Fact::Moved { .. } => "counters",
             Fact::FirstBytes(_) => "recv",
             Fact::Alert(_) | Fact::Chain(_) => "tls",
+            Fact::IssuerAt(_) => "certificate",
+            Fact::Flow(_) => "TCP_INFO",
             Fact::Exit(_) => "wait",
             Fact::Complaint(_) => "parse",
             Fact::Answered { .. } => "dns",
@@ -159,6 +167,8 @@ impl fmt::Display for Fact {
                 }
                 Ok(())
             }
+            Fact::IssuerAt(place) => write!(f, "its issuer's certificate is at {place}"),
+            Fact::Flow(flow) => write!(f, "{flow}"),
             Fact::Exit(how) => write!(f, "the program ended with {how}"),
             Fact::Complaint(complaint) => write!(f, "{complaint}"),
             Fact::Answered {

@@ -3,10 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use netloom_base::Timestamp;
 use netloom_transport::probe::{
-    Address, Descriptors, Dialled, Entry, Holder, Interface, ListenDrops, Neighbour, Path,
-    PortSettings, Route, UnixEntry,
+    Address, ClockState, Descriptors, DialEnd, Dialled, Entry, FirewallRule, Holder, Interface,
+    ListenDrops, Neighbour, Path, PortSettings, Rights, Route, UnixEntry,
 };
+
+use super::tls::second::Try;
 
 /// Recorded answers. `None` is a question that was not asked or not answered.
 #[derive(Debug, Clone, Default)]
@@ -54,6 +57,39 @@ pub struct Answers {
     pub elsewhere: Option<Vec<(&'static str, u16, Dialled)>>,
     /// Unix sockets that have a name.
     pub unix: Option<Vec<UnixEntry>>,
+    /// What is dialled gives a stream: it can be talked to by hand.
+    pub is_stream: bool,
+    /// What this host's clock says.
+    pub now: Option<Timestamp>,
+    /// How far it can be trusted.
+    pub clock: Option<ClockState>,
+    /// Handshakes that were begun again, a little different.
+    pub tries: Vec<Try>,
+    /// The names in the hosts file.
+    pub host_names: Option<Vec<String>>,
+    /// The resolver's configuration as it stands.
+    pub resolver_config: Option<String>,
+    /// The ways to the name servers that failed, and whether they take TCP.
+    pub servers: Vec<ServerWay>,
+    /// The programs in `PATH`.
+    pub programs: Option<Vec<String>>,
+    /// The file a program was to be run from.
+    pub rights: Option<(PathBuf, Option<Rights>)>,
+    /// The rules of this host's firewall that drop or reject.
+    pub firewall: Option<Vec<FirewallRule>>,
+}
+
+/// The way to a name server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerWay {
+    /// The server.
+    pub server: SocketAddr,
+    /// Where a packet to it goes.
+    pub route: Option<Route>,
+    /// Whether a program of this host has its port; known only of a server here.
+    pub runs: Option<bool>,
+    /// How a dial to the same port over TCP ended; asked only when far may be gone.
+    pub over_tcp: Option<DialEnd>,
 }
 
 impl Answers {

@@ -3,14 +3,18 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use netloom_base::{Code, Diagnosis, Failure, Role, Stage};
+use netloom_base::{Code, Diagnosis, Failure, Kind, Role, Stage};
 use netloom_protocol::speaking::over_tls;
 use netloom_transport::Cx;
 use netloom_transport::probe::{DialEnd, Entry, Probe, Route, State};
 use netloom_transport::tls::codes::{CLOSED, PEER_SPEAKS_PLAIN, TIMEOUT};
 
+use super::answers::ServerWay;
 use super::greet::other_ports;
-use super::{Answers, diagnose, reached, reset_at_once, target, unix_name};
+use super::{
+    Answers, diagnose, exec, firewall, reached, reset_at_once, resolve, talk, target, tls,
+    unix_name,
+};
 
 /// How far a diagnosis may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,9 +60,14 @@ const ELSEWHERE: Duration = Duration::from_millis(600);
 /// only what the failure's rule needs; what did not come in time is not used.
 pub async fn diagnose_with(failure: &Failure, probe: &Probe, asking: Asking, cx: &Cx) -> Diagnosis {
     let mut answers = Answers::default();
-    let asked = ask(failure, probe, asking, cx, &mut answers);
+    let asked = Box::pin(ask(failure, probe, asking, cx, &mut answers));
     // Whatever was answered until then stays in `answers`.
     let _ = cx.timeout(asking.within, asked).await;
+    let diagnosis = diagnose(failure, &answers);
+    if !firewall::would_help(&diagnosis, &answers) {
+        return diagnosis;
+    }
+    answers.firewall = probe.firewall(cx).await;
     diagnose(failure, &answers)
 }
 
@@ -95,6 +104,36 @@ async fn ask(failure: &Failure, probe: &Probe, asking: Asking, cx: &Cx, answers:
         greet(failure, probe, asking, cx, answers).await;
         return;
     }
+    if tls::is_tls(failure) {
+        tls_answers(failure, probe, asking, cx, answers).await;
+        return;
+    }
+    match failure.code() {
+        Code::EXEC_NOT_FOUND => answers.programs = probe.programs(cx).await,
+        Code::EXEC_DENIED => {
+            if let Some(path) = exec::words(failure).and_then(|words| words.into_iter().next()) {
+                let path = std::path::PathBuf::from(path);
+                answers.rights = Some((path.clone(), probe.rights(cx, path).await));
+            }
+        }
+        _ => {}
+    }
+    answers.is_stream = failure.endpoint().is_some_and(|url| {
+        let endpoint = url.parse().ok();
+        let stack = endpoint.and_then(|endpoint| cx.net().stack(&endpoint, Role::Dial).ok());
+        stack.is_some_and(|stack| stack.kind() == Kind::Stream)
+    });
+    match failure.stage() {
+        Stage::Resolve => {
+            names(failure, probe, asking, cx, answers).await;
+            return;
+        }
+        Stage::Send | Stage::Recv | Stage::Close => {
+            ended(failure, probe, cx, answers).await;
+            return;
+        }
+        _ => {}
+    }
     let Some(addr) = target(failure) else { return };
     if asking.deep {
         elsewhere(failure, addr, probe, cx, answers).await;
@@ -103,6 +142,69 @@ async fn ask(failure: &Failure, probe: &Probe, asking: Asking, cx: &Cx, answers:
         Stage::Bind | Stage::Listen => bind(failure, addr, probe, cx, answers).await,
         Stage::Connect => connect(failure, addr, probe, asking, cx, answers).await,
         _ => {}
+    }
+}
+
+/// What this host knows of the server and of the time; then the server itself,
+/// asked again a little differently.
+async fn tls_answers(
+    failure: &Failure,
+    probe: &Probe,
+    asking: Asking,
+    cx: &Cx,
+    answers: &mut Answers,
+) {
+    answers.now = Some(cx.wall());
+    answers.clock = probe.clock();
+    let ground = tls::second::Ground::of(failure, cx);
+    if let Some(ground) = &ground {
+        answers.is_stream = ground.is_stream;
+        if asking.redial {
+            ground.tries(failure, cx, &mut answers.tries).await;
+        }
+    }
+    if let Some(at) = tls::second::met(failure) {
+        answers.addresses = probe.addresses(cx).await;
+        if answers.is_local(at.ip()) {
+            answers.sockets = probe.sockets_on(cx, at.port()).await;
+            holders(probe, cx, answers).await;
+        }
+    }
+}
+
+/// What this host is told about names, and the ways to those who were asked.
+async fn names(failure: &Failure, probe: &Probe, asking: Asking, cx: &Cx, answers: &mut Answers) {
+    answers.host_names = probe.host_names(cx).await;
+    answers.resolver_config = probe.resolver_config(cx).await;
+    for server in resolve::asked(failure).into_iter().take(3) {
+        let route = probe.route(cx, server).await;
+        let mut way = ServerWay {
+            server,
+            runs: None,
+            route,
+            over_tcp: None,
+        };
+        if matches!(way.route, Some(Route::Way { local: true, .. })) {
+            way.runs = probe.udp_port_is_taken(cx, server.port()).await;
+        }
+        // A name server is not the endpoint: it is dialled only when far may be gone.
+        if asking.deep && asking.redial && failure.code() == Code::RESOLVE_TIMEOUT {
+            let dialled = probe.dial_armed(cx, server, REDIAL).await;
+            way.over_tcp = dialled.map(|dialled| dialled.end);
+        }
+        answers.servers.push(way);
+    }
+}
+
+/// The sockets of the other end, where that is on this host.
+async fn ended(failure: &Failure, probe: &Probe, cx: &Cx, answers: &mut Answers) {
+    let Some(peer) = talk::peer(failure) else {
+        return;
+    };
+    answers.addresses = probe.addresses(cx).await;
+    if answers.is_local(peer.ip()) {
+        answers.sockets = probe.sockets_on(cx, peer.port()).await;
+        holders(probe, cx, answers).await;
     }
 }
 

@@ -51,6 +51,11 @@ impl Draft {
         Draft(diagnosis)
     }
 
+    /// Begins with what the failure says of itself.
+    pub(super) fn begun(failure: &Failure) -> Self {
+        Draft(crate::diagnose(failure))
+    }
+
     /// Something known, and who said it.
     pub(super) fn knows(mut self, fact: impl Display, source: &str) -> Self {
         self.0.evidence.push(Evidence {
@@ -161,9 +166,15 @@ impl Draft {
         }
     }
 
-    /// The diagnosis, as a rule gives it.
+    /// The diagnosis, as a rule gives it: the surest cause first.
     #[expect(clippy::unnecessary_wraps, reason = "a rule that decides ends with it")]
-    pub(super) fn done(self) -> Option<Diagnosis> {
+    pub(super) fn done(mut self) -> Option<Diagnosis> {
+        self.0.causes.sort_by_key(|cause| match cause.verdict {
+            Verdict::Confirmed => 0,
+            Verdict::Likely => 1,
+            Verdict::Possible => 2,
+            Verdict::Refuted => 3,
+        });
         Some(self.0)
     }
 }

@@ -7,24 +7,34 @@
 mod answers;
 mod ask;
 mod bind;
+#[cfg(test)]
+mod catalogue;
 mod connect;
 mod draft;
+mod exec;
 mod expires;
+mod firewall;
 mod greet;
 mod http;
+mod known;
 mod limits;
 mod path;
 mod refused;
+mod resolve;
+mod servers;
+mod talk;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::net::SocketAddr;
 
 use netloom_base::failure::Fact;
 use netloom_base::{Code, Diagnosis, Endpoint, Failure, Stage};
 
-pub use answers::Answers;
+pub use answers::{Answers, ServerWay};
 pub use ask::{Asking, diagnose_at_once, diagnose_with};
+pub use tls::second::{End, How, Try};
 
 /// One rule: `None` when the failure is not its business, or nothing decides it.
 pub type Rule = fn(&Failure, &Answers) -> Option<Diagnosis>;
@@ -39,16 +49,23 @@ pub const RULES: &[&[Rule]] = &[
     limits::RULES,
     http::RULES,
     expires::RULES,
+    tls::RULES,
+    resolve::RULES,
+    talk::RULES,
+    exec::RULES,
+    known::RULES,
 ];
 
-/// Asks the rules; where none decides, tells what the failure itself knew.
+/// Asks the rules, those that need nothing to be known last; where none
+/// decides, tells what the failure itself knew.
 pub fn diagnose(failure: &Failure, answers: &Answers) -> Diagnosis {
-    let diagnosis = RULES
+    let found = RULES
         .iter()
         .flat_map(|family| family.iter())
         .find_map(|rule| rule(failure, answers))
         .unwrap_or_else(|| crate::diagnose(failure));
-    greet::left_unchecked(failure, answers, diagnosis)
+    let found = greet::left_unchecked(failure, answers, found);
+    firewall::named(found, failure, answers)
 }
 
 /// The address that was tried last.

@@ -14,10 +14,15 @@
 )]
 
 mod bind;
+mod certs;
 mod connect;
 mod greet;
+mod healthy;
 mod http;
 mod limits;
 mod network;
 mod place;
+mod resolve;
+mod talk;
+mod tls;
 mod unix;

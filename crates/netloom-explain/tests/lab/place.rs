@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,8 @@ use netloom_base::failure::Fact;
 use netloom_base::{Code, Diagnosis, Endpoint, Failure, Role, Side, Stage};
 use netloom_explain::{Asking, diagnose_with};
 use netloom_protocol::PROTOCOLS;
-use netloom_transport::net::SystemResolver;
+use netloom_transport::exec::Exec;
+use netloom_transport::net::{Resolver, SystemResolver};
 use netloom_transport::probe::{Entry, Probe};
 use netloom_transport::tcp::Tcp;
 use netloom_transport::tls::Tls;
@@ -24,15 +26,23 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs a situation with a world of its own.
 pub(crate) fn run<F: Future<Output = ()>>(body: impl FnOnce(Lab) -> F) {
+    run_asking(Arc::new(SystemResolver), body);
+}
+
+/// The same, where names are looked up so.
+pub(crate) fn run_asking<F: Future<Output = ()>>(
+    resolver: Arc<dyn Resolver>,
+    body: impl FnOnce(Lab) -> F,
+) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     runtime.block_on(async {
         let net = Assembly::new(
-            vec![Arc::new(Tcp), Arc::new(Unix)],
+            vec![Arc::new(Tcp), Arc::new(Unix), Arc::new(Exec)],
             vec![Arc::new(Tls::default())],
-            Arc::new(SystemResolver),
+            resolver,
         )
         .speaking(PROTOCOLS.iter().map(|protocol| protocol.card()));
         body(Lab {
@@ -50,6 +60,35 @@ pub(crate) fn in_namespace<F: Future<Output = ()>>(test: &str, body: impl FnOnce
     again("namespace", test, "unshare", flags, || {
         sh("ip link set lo up");
         run(body);
+    });
+}
+
+/// The same, with name servers that `made` starts in there.
+pub(crate) fn in_namespace_asking<T, F: Future<Output = ()>>(
+    test: &str,
+    made: impl FnOnce() -> (Arc<dyn Resolver>, T),
+    body: impl FnOnce(Lab, Rc<T>) -> F,
+) {
+    let flags: &[&str] = if is_root() { &["-n"] } else { &["-Urn"] };
+    again("namespace", test, "unshare", flags, || {
+        sh("ip link set lo up");
+        let (resolver, servers) = made();
+        // They stay, whatever the situation takes of them.
+        let servers = Rc::new(servers);
+        run_asking(resolver, |lab| body(lab, servers.clone()));
+    });
+}
+
+/// The same in a process and a folder of its own, so that what a fix writes
+/// lies where the next one finds it.
+pub(crate) fn in_folder<F: Future<Output = ()>>(test: &str, body: impl FnOnce(Lab) -> F) {
+    again("folder", test, "env", &[], || {
+        let name = format!("netloom-lab-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        std::env::set_current_dir(&folder).unwrap();
+        run(body);
+        std::fs::remove_dir_all(folder).unwrap();
     });
 }
 
@@ -173,6 +212,23 @@ impl Program {
         Program(child.unwrap_or_else(|error| panic!("{}: {error}", line[0])))
     }
 
+    /// OpenSSL's server, on a port of its own.
+    pub(crate) fn s_server(flags: &str) -> (Self, u16) {
+        let mut line = vec!["openssl", "s_server", "-accept", "127.0.0.1:0"];
+        line.extend(flags.split_ascii_whitespace());
+        let mut program = Program::start(&line);
+        let mut said = BufReader::new(program.0.stdout.as_mut().unwrap());
+        let mut line = String::new();
+        while said.read_line(&mut line).unwrap() > 0 {
+            if let Some(at) = line.strip_prefix("ACCEPT ") {
+                let port = at.trim().rsplit(':').next().unwrap().parse().unwrap();
+                return (program, port);
+            }
+            line.clear();
+        }
+        panic!("s_server {flags}: it told no port");
+    }
+
     /// A python program; waits for its first line, and reads it as a number.
     pub(crate) fn python(text: &str) -> (Self, u16) {
         let mut program = Program::start(&["python3", "-u", "-c", text]);
@@ -187,6 +243,13 @@ impl Program {
         BufReader::new(stdout).read_line(&mut line).unwrap();
         let port = line.trim().parse();
         port.unwrap_or_else(|_| panic!("the program said {line:?}"))
+    }
+
+    /// Lets it go on where it waits for a line.
+    pub(crate) fn go_on(&mut self) {
+        use std::io::Write;
+
+        self.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -321,6 +384,21 @@ impl Lab {
         .await
     }
 
+    /// Nothing is wrong, and nothing is said: the conversation opens, and nothing
+    /// was noticed on the way.
+    pub(crate) async fn is_healthy(&self, url: &str) -> Conn {
+        let conn = self.dial(url).await;
+        let conn = conn.unwrap_or_else(|failure| panic!("{url}: {failure}"));
+        assert!(
+            conn.learned()
+                .iter()
+                .all(|fact| !matches!(fact, Fact::Noted { .. })),
+            "{url}: {:?}",
+            conn.learned()
+        );
+        conn
+    }
+
     /// Does what a fix says. Netloom's own verbs are done with the library.
     pub(crate) async fn follow(&self, fix: &Fix) {
         let command = fix.command.as_deref().unwrap();
@@ -332,7 +410,7 @@ impl Lab {
                     .await
                     .unwrap_or_else(|f| panic!("{command}: {f}"));
             }
-            ["netloom", "connect", ref rest @ ..] => {
+            ["netloom", "connect" | "explain", ref rest @ ..] => {
                 self.dial(&url(&rest[0]))
                     .await
                     .unwrap_or_else(|f| panic!("{command}: {f}"));

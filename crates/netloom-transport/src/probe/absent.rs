@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 
+use netloom_base::failure::Flow;
+
 use super::data::{
-    Address, Descriptors, Dialled, Entry, Holder, Icmp, Interface, ListenDrops, Neighbour, Path,
-    PortSettings, Route, TcpInfo, UnixEntry,
+    Address, ClockState, Descriptors, Dialled, Entry, Holder, Icmp, Interface, ListenDrops,
+    Neighbour, Path, PortSettings, Route, TcpInfo, UnixEntry,
 };
 
 pub(super) fn effective_user() -> Option<u32> {
@@ -12,7 +14,7 @@ pub(super) fn effective_user() -> Option<u32> {
 }
 
 pub(super) mod sockets {
-    use super::{Entry, SocketAddr, TcpInfo};
+    use super::{Entry, Flow, SocketAddr, TcpInfo};
 
     #[derive(Debug, Clone, Copy, Default)]
     #[expect(dead_code, reason = "asked for, and not answered here")]
@@ -24,6 +26,10 @@ pub(super) mod sockets {
 
     pub(in crate::probe) fn sockets(_: Which) -> Option<Vec<Entry>> {
         None
+    }
+
+    pub(in crate::probe) fn own_flows() -> Vec<Flow> {
+        Vec::new()
     }
 
     pub(in crate::probe) fn tcp_info(_: SocketAddr, _: SocketAddr) -> Option<TcpInfo> {
@@ -78,7 +84,11 @@ pub(super) mod health {
 }
 
 pub(super) mod limits {
-    use super::{Descriptors, ListenDrops, PortSettings};
+    use super::{ClockState, Descriptors, ListenDrops, PortSettings};
+
+    pub(in crate::probe) fn clock() -> Option<ClockState> {
+        None
+    }
 
     pub(in crate::probe) fn port_settings() -> Option<PortSettings> {
         None

@@ -108,6 +108,16 @@ impl Entry {
         self.state == State::Listen && self.recv_queue > self.send_queue
     }
 
+    /// Bytes that came and that its program has not read. The kernel counts the
+    /// peer's end (FIN) as one more.
+    pub fn unread(&self) -> u32 {
+        match self.state {
+            State::Listen => 0,
+            State::CloseWait => self.recv_queue.saturating_sub(1),
+            _ => self.recv_queue,
+        }
+    }
+
     /// Whether a connection to `addr` on this host would meet this listener.
     pub fn listens_for(&self, addr: SocketAddr) -> bool {
         if self.state != State::Listen || self.local.port() != addr.port() {
@@ -370,6 +380,13 @@ pub struct ListenDrops {
     pub overflows: u64,
     /// For any reason.
     pub drops: u64,
+}
+
+/// How far this host's clock can be trusted (adjtimex(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockState {
+    /// Whether somebody keeps it in time: an NTP client, or whoever runs this machine.
+    pub synchronised: bool,
 }
 
 /// The descriptors of this process.

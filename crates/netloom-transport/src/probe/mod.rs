@@ -10,16 +10,19 @@
 mod absent;
 mod data;
 pub mod errqueue;
+mod files;
 mod health;
 #[cfg(target_os = "linux")]
 mod linux;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use netloom_base::Moment;
+use netloom_base::failure::Flow;
 
 #[cfg(not(target_os = "linux"))]
 use absent as os;
@@ -31,9 +34,11 @@ pub use netloom_base::failure::Icmp;
 pub use health::{CAPABILITIES, ClockHealth, Health};
 
 pub use data::{
-    Address, Congestion, Descriptors, DialEnd, Dialled, Entry, Holder, Interface, ListenDrops,
-    Neighbour, Path, PortSettings, Route, State, TcpInfo, TcpOptions, UnixEntry,
+    Address, ClockState, Congestion, Descriptors, DialEnd, Dialled, Entry, Holder, Interface,
+    ListenDrops, Neighbour, Path, PortSettings, Route, State, TcpInfo, TcpOptions, UnixEntry,
 };
+
+pub use files::{FirewallRule, Rights};
 
 use crate::cx::Cx;
 
@@ -166,6 +171,48 @@ impl Probe {
     /// Source: /proc/self/fd, getrlimit.
     pub fn descriptors(&self) -> Option<Descriptors> {
         os::limits::descriptors()
+    }
+
+    /// Whether somebody keeps this host's clock in time. Source: adjtimex(2).
+    pub fn clock(&self) -> Option<ClockState> {
+        os::limits::clock()
+    }
+
+    /// The names in the hosts file. Source: /etc/hosts.
+    pub async fn host_names(&self, cx: &Cx) -> Option<Vec<String>> {
+        ask(cx, files::host_names).await
+    }
+
+    /// The resolver's configuration as it stands. Source: /etc/resolv.conf.
+    pub async fn resolver_config(&self, cx: &Cx) -> Option<String> {
+        ask(cx, files::resolver_config).await
+    }
+
+    /// Whether a program of this host has a UDP port. Source: /proc/net/udp.
+    pub async fn udp_port_is_taken(&self, cx: &Cx, port: u16) -> Option<bool> {
+        ask(cx, move || files::udp_port_is_taken(port)).await
+    }
+
+    /// The names of the programs in `PATH`.
+    pub async fn programs(&self, cx: &Cx) -> Option<Vec<String>> {
+        ask(cx, files::programs).await
+    }
+
+    /// Who may do what with a file. Source: stat(2).
+    pub async fn rights(&self, cx: &Cx, path: PathBuf) -> Option<Rights> {
+        ask(cx, move || files::rights(&path)).await
+    }
+
+    /// The rules of this host's firewall that drop or reject; `None` where they
+    /// may not be read. Source: nft(8).
+    pub async fn firewall(&self, cx: &Cx) -> Option<Vec<FirewallRule>> {
+        files::ruleset(cx).await
+    }
+
+    /// What the kernel counts of the TCP connections of this very process.
+    /// Source: /proc/self/fd, sock_diag, TCP_INFO.
+    pub fn own_flows(&self) -> Vec<Flow> {
+        os::sockets::own_flows()
     }
 
     /// The user this process acts as; `None` where users have no numbers.

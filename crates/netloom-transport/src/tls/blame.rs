@@ -279,7 +279,11 @@ impl Case<'_> {
         if gap {
             let message =
                 format!("the certificate of {issuer}, which signed {whose}, was not sent");
-            return failed(Side::Peer, codes::MISSING_INTERMEDIATE).message(message);
+            let place = first.issuer_place.clone().map(Fact::IssuerAt);
+            return place.into_iter().fold(
+                failed(Side::Peer, codes::MISSING_INTERMEDIATE).message(message),
+                Failure::fact,
+            );
         }
         let failure = failed(Side::Peer, codes::UNTRUSTED_ISSUER).message(format!(
             "{whose} is issued by {issuer}, who is not trusted here"

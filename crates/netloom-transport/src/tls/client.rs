@@ -68,6 +68,9 @@ impl ClientSide {
         if options.key.is_some() && options.cert.is_none() {
             return Err(given.wrong("key", "`key` needs `cert`: the certificate it belongs to"));
         }
+        if options.min > options.max {
+            return Err(given.wrong("min", "`min` is newer than `max`"));
+        }
         let certified = match &options.cert {
             Some(cert) => Some(Arc::new(given.certified(cert, options.key.as_deref())?)),
             None => None,
@@ -146,7 +149,7 @@ impl ClientSide {
             certified: self.certified.clone(),
         };
         let mut config = ClientConfig::builder_with_details(provider, Arc::new(At::new(now)))
-            .with_protocol_versions(versions(self.options.min))
+            .with_protocol_versions(versions(self.options.min, self.options.max))
             .map_err(unusable)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(judge))
@@ -202,7 +205,12 @@ impl ClientSide {
                     own,
                     roots: self.trusted.get().map(|trusted| &*trusted.roots),
                     name: &self.name(),
-                    offers: offers("this end", self.options.min, self.options.alpn.as_ref()),
+                    offers: offers(
+                        "this end",
+                        self.options.min,
+                        self.options.max,
+                        self.options.alpn.as_ref(),
+                    ),
                     now,
                 }
                 .failure(error);

@@ -326,16 +326,20 @@ async fn ended(mut io: Sniff, failure: Failure, which: Ended, cx: &Cx) -> Failur
 }
 
 /// What this end offers, for a peer with which it has nothing in common.
-fn offers(who: &str, min: Version, alpn: Option<&Alpn>) -> Vec<Fact> {
-    let versions = match min {
-        Version::Tls12 => "TLS 1.2 and 1.3",
-        Version::Tls13 => "TLS 1.3 only",
+fn offers(who: &str, min: Version, max: Version, alpn: Option<&Alpn>) -> Vec<Fact> {
+    let versions = match (min, max) {
+        (Version::Tls12, Version::Tls12) => "TLS 1.2 only",
+        (Version::Tls12, Version::Tls13) => "TLS 1.2 and 1.3",
+        (Version::Tls13, _) => "TLS 1.3 only",
     };
     let alpn = alpn.map_or_else(|| "none".to_owned(), |alpn| alpn.0.join(" "));
     let suites: Vec<&str> = provider()
         .cipher_suites
         .iter()
-        .filter(|suite| min == Version::Tls12 || suite.tls13().is_some())
+        .filter(|suite| match suite.tls13() {
+            Some(_) => max == Version::Tls13,
+            None => min == Version::Tls12,
+        })
         .filter_map(|suite| netloom_wire::tls::cipher_name(u16::from(suite.suite())))
         .collect();
     let words = format!(
@@ -352,12 +356,13 @@ fn provider() -> Arc<CryptoProvider> {
     PROVIDER.clone()
 }
 
-fn versions(min: Version) -> &'static [&'static SupportedProtocolVersion] {
+fn versions(min: Version, max: Version) -> &'static [&'static SupportedProtocolVersion] {
     static BOTH: [&SupportedProtocolVersion; 2] =
         [&rustls::version::TLS13, &rustls::version::TLS12];
-    match min {
-        Version::Tls12 => &BOTH,
-        Version::Tls13 => &BOTH[..1],
+    match (min, max) {
+        (Version::Tls12, Version::Tls12) => &BOTH[1..],
+        (Version::Tls12, Version::Tls13) => &BOTH,
+        (Version::Tls13, _) => &BOTH[..1],
     }
 }
 

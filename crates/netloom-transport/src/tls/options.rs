@@ -24,6 +24,8 @@ settings! {
         alpn: Option<Alpn>,
         /// the oldest version to speak: 1.2 or 1.3
         min: Version = Version::Tls12,
+        /// the newest version to speak, for servers that a newer hello upsets: 1.2 or 1.3
+        max: Version = Version::Tls13,
         /// take any certificate: whoever is on the path can read and change everything
         insecure: bool,
         /// fail when the peer ends without a goodbye, instead of taking it for the end

@@ -17,7 +17,7 @@ use super::certificates::{Certificates, names_of};
 use super::files::Given;
 use super::io::TlsIo;
 use super::judge::ClientJudge;
-use super::options::{Alpn, Cert, ClientAuth, ListenOptions};
+use super::options::{Alpn, Cert, ClientAuth, ListenOptions, Version};
 use super::session::Session;
 use super::sniff::{Sniff, Witness};
 use super::{At, Ended, SEND_BUFFER, ended, offers, provider, unusable, versions, x509};
@@ -110,7 +110,7 @@ impl ServerSide {
         let own = certified.cert.clone();
         let clock = Arc::new(At::new(cx.wall()));
         let builder = ServerConfig::builder_with_details(provider(), clock.clone())
-            .with_protocol_versions(versions(self.options.min))
+            .with_protocol_versions(versions(self.options.min, Version::Tls13))
             .map_err(unusable)?;
         let builder = match &self.clients {
             Some(clients) => builder.with_client_cert_verifier(clients.clone()),
@@ -179,7 +179,12 @@ impl ServerSide {
                 Ok((io, session))
             }
             Err((error, io)) => {
-                let mut offers = offers("this end", self.options.min, self.options.alpn.as_ref());
+                let mut offers = offers(
+                    "this end",
+                    self.options.min,
+                    Version::Tls13,
+                    self.options.alpn.as_ref(),
+                );
                 offers.extend(hello.iter().map(Hello::fact));
                 let failure = Case {
                     role: Role::Bind,
@@ -210,7 +215,7 @@ impl ServerSide {
             verifier,
         });
         let builder = ServerConfig::builder_with_details(provider(), ready.clock.clone())
-            .with_protocol_versions(versions(self.options.min));
+            .with_protocol_versions(versions(self.options.min, Version::Tls13));
         let Ok(builder) = builder else {
             return ready.config.clone();
         };

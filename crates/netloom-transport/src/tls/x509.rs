@@ -12,8 +12,10 @@ pub(super) struct Read {
     pub(super) facts: Certificate,
     /// The organisation of its issuer.
     pub(super) issuer_organisation: Option<String>,
-    /// It says where its issuer's certificate can be fetched (RFC 5280 §4.2.2.1),
-    /// as those of public authorities do.
+    /// Where its issuer's certificate can be fetched (RFC 5280 §4.2.2.1): those
+    /// of public authorities say so.
+    pub(super) issuer_place: Option<String>,
+    /// It says so, though perhaps in a form that cannot be read.
     pub(super) names_issuer_place: bool,
 }
 
@@ -91,14 +93,34 @@ fn body(reader: &mut BERReaderSeq<'_, '_>, sha256: [u8; 32]) -> ASN1Result<Read>
             sha256,
         },
         issuer_organisation: organisation(&issuer),
+        issuer_place: yasna::parse_ber(value(&[1, 3, 6, 1, 5, 5, 7, 1, 1]), issuer_place)
+            .ok()
+            .flatten(),
         names_issuer_place: value(&[1, 3, 6, 1, 5, 5, 7, 1, 1])
-            .windows(CA_ISSUERS.len())
-            .any(|window| window == CA_ISSUERS),
+            .windows(CA_ISSUERS_DER.len())
+            .any(|window| window == CA_ISSUERS_DER),
     })
 }
 
-/// The OID id-ad-caIssuers, 1.3.6.1.5.5.7.48.2, in DER.
-const CA_ISSUERS: &[u8] = &[6, 8, 0x2b, 6, 1, 5, 5, 7, 0x30, 2];
+/// id-ad-caIssuers (RFC 5280 §4.2.2.1).
+const CA_ISSUERS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 48, 2];
+
+/// The same in DER.
+const CA_ISSUERS_DER: &[u8] = &[6, 8, 0x2b, 6, 1, 5, 5, 7, 0x30, 2];
+
+/// The first place where the issuer's certificate lies, among other information
+/// of the authority.
+fn issuer_place(reader: BERReader<'_, '_>) -> ASN1Result<Option<String>> {
+    let places = reader.collect_sequence_of(|reader| {
+        reader.read_sequence(|reader| {
+            let kind = reader.next().read_oid()?;
+            let place = reader.next().read_tagged_der()?;
+            let uri = place.tag().tag_number == 6 && kind.components() == CA_ISSUERS;
+            Ok(uri.then(|| text(22, place.value())))
+        })
+    })?;
+    Ok(places.into_iter().flatten().next())
+}
 
 type Name = Vec<(ObjectIdentifier, String)>;
 

@@ -28,5 +28,6 @@ mod plan;
 mod program;
 mod signals;
 mod stdout;
+mod tls_met;
 mod told;
 mod wait;

@@ -90,8 +90,9 @@ fn with_a_client_that_reads_on_it_gives_what_it_has() {
         sent.starts_with(&got),
         "what came back is not what was sent"
     );
+    // At least what was on its way; what the server had not read is lost.
     assert!(
-        got.len() >= sent.len() / 4,
+        got.len() >= 256 * 1024,
         "{} of {} bytes came back",
         got.len(),
         sent.len()

@@ -2,7 +2,7 @@
 
 use netloom_base::diagnosis::Verdict::{Confirmed, Likely, Possible};
 use netloom_base::{Code, Diagnosis, Failure, Stage};
-use netloom_protocol::speaking::{meant_by, over_tls, plain, spoken};
+use netloom_protocol::speaking::{card_of, meant_by, over_tls, plain, spoken};
 use netloom_transport::tls::codes::PEER_SPEAKS_TLS;
 use netloom_wire::tls::looks_like;
 
@@ -76,7 +76,12 @@ pub(super) fn speaks_tls(failure: &Failure, answers: &Answers) -> Option<Diagnos
         );
     }
     let draft = draft.cause("the server expects TLS on that port", Confirmed, because);
+    let plain = endpoint.as_ref().is_some_and(|e| card_of(e).is_none());
     match endpoint.as_ref().and_then(over_tls) {
+        Some(there) if plain => draft.explain("see what it is", &there).fix(
+            "or talk to it",
+            super::super::draft::netloom("connect", &there),
+        ),
         Some(there) => draft.explain("speak TLS", &there),
         None => draft.advice("speak TLS to it, or use its port for plain words"),
     }

@@ -115,6 +115,7 @@ pub(super) fn proxied(failure: &Failure, _: &Answers) -> Option<Diagnosis> {
         );
     }
     draft
+        .advice("or ask whoever keeps the proxy to let the request pass")
         .unchecked(
             "what the server itself answers",
             "a way to it without the proxy",

@@ -52,7 +52,8 @@ pub(in crate::probe) fn holders(inodes: &[u32]) -> Vec<Holder> {
     found
 }
 
-fn inode_of(target: &Path) -> Option<u32> {
+/// The inode in the link of a socket's descriptor.
+pub(super) fn inode_of(target: &Path) -> Option<u32> {
     target
         .to_str()?
         .strip_prefix("socket:[")?

@@ -3,7 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
+use netloom_base::failure::Flow;
+
 use super::netlink::{DUMP, ask, attributes, u32_at, u64_at};
+use super::processes::inode_of;
 use crate::probe::data::{Congestion, Entry, State, TcpInfo, TcpOptions};
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
@@ -61,6 +64,41 @@ pub(in crate::probe) fn tcp_info(local: SocketAddr, remote: SocketAddr) -> Optio
     }
     found
 }
+
+/// The connections of this process, as far as they still live.
+pub(in crate::probe) fn own_flows() -> Vec<Flow> {
+    let held = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+    let own: Vec<u32> = held
+        .flatten()
+        .take(MOST_OWN)
+        .filter_map(|fd| inode_of(&std::fs::read_link(fd.path()).ok()?))
+        .collect();
+    let mut found = Vec::new();
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        dump(family, Which::default(), true, |entry, info, _| {
+            if !own.contains(&entry.inode) || info.is_empty() || entry.remote.port() == 0 {
+                return;
+            }
+            let info = read_tcp_info(info);
+            found.push(Flow {
+                local: entry.local,
+                remote: entry.remote,
+                unread: entry.recv_queue,
+                unsent: entry.send_queue,
+                window: (info.len >= WITH_WINDOW).then_some(info.snd_wnd),
+                again: info.total_retrans,
+                silent: info.last_data_recv,
+            });
+        });
+    }
+    found
+}
+
+/// The most descriptors of this process that are looked at.
+const MOST_OWN: usize = 4_096;
+
+/// How long an answer is that has the peer's window in it.
+const WITH_WINDOW: usize = 232;
 
 /// Gives every socket to `each`, with its `tcp_info` and the name of its
 /// congestion control when those were asked for.
@@ -217,6 +255,11 @@ mod tests {
         let states: Vec<State> = found.iter().map(|entry| entry.state).collect();
         assert!(states.contains(&State::Listen) && states.contains(&State::Established));
         assert!(found.iter().any(|entry| entry.listens_for(addr)));
+        let own = client.local_addr().unwrap();
+        let flows = own_flows();
+        let flow = flows.iter().find(|flow| flow.local == own).unwrap();
+        assert_eq!((flow.remote, flow.unsent, flow.unread), (addr, 0, 0));
+        assert!(flow.window.is_some_and(|window| window > 0), "{flow}");
         let info = tcp_info(client.local_addr().unwrap(), addr).unwrap();
         assert!(info.len >= 104 && info.snd_cwnd > 0, "{info:?}");
         let read = |name: &str| std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}"));

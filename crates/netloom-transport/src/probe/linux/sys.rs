@@ -93,6 +93,15 @@ pub(super) fn descriptor_limits() -> Option<(u64, u64)> {
     (result == 0).then_some((limit.rlim_cur, limit.rlim_max))
 }
 
+/// Whether the kernel was told of late that its clock is right (adjtimex(2)).
+pub(super) fn clock_is_synchronised() -> Option<bool> {
+    // SAFETY: all-zero is a valid timex: no mode is set, so that nothing is changed.
+    let mut clock: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: `clock` is a valid timex for the kernel to fill.
+    let state = unsafe { libc::adjtimex(&raw mut clock) };
+    (state >= 0).then_some(clock.status & libc::STA_UNSYNC == 0)
+}
+
 /// The user this process acts as.
 #[expect(
     clippy::unnecessary_wraps,

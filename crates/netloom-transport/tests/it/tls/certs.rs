@@ -109,7 +109,7 @@ impl Leaf {
             // SEQUENCE { SEQUENCE { caIssuers, [6] "http://ca" } }
             let uri = b"http://ca";
             let mut place = vec![
-                0x30, 0x15, 0x30, 0x13, 6, 8, 0x2b, 6, 1, 5, 5, 7, 0x30, 2, 0x86, 9,
+                0x30, 0x17, 0x30, 0x15, 6, 8, 0x2b, 6, 1, 5, 5, 7, 0x30, 2, 0x86, 9,
             ];
             place.extend_from_slice(uri);
             let oid = [1, 3, 6, 1, 5, 5, 7, 1, 1];
