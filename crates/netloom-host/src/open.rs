@@ -12,14 +12,15 @@ use crate::os::os_net;
 use crate::supervise::{Running, start};
 
 /// Opens a stream endpoint: TCP, a unix socket, a program, any stack that ends
-/// in a stream. Needs a tokio runtime with I/O and time.
+/// in a stream. Needs a tokio runtime with I/O and time. What fails has heard
+/// what routers and hosts said about it ([`Cx::for_a_person`]).
 ///
 /// # Errors
 /// What failed, with its stage, code and facts. `parse.endpoint` for an
 /// endpoint that cannot be read or gives no stream.
 pub async fn connect(endpoint: &str) -> Result<Conn, Failure> {
     let endpoint: Endpoint = endpoint.parse().map_err(|error| complaint(&error))?;
-    let cx = Cx::os(os_net());
+    let cx = Cx::os(os_net()).for_a_person();
     let stack = cx.net().stack(&endpoint, Role::Dial)?;
     stack
         .require(Kind::Stream)

@@ -9,6 +9,7 @@ mod ask;
 mod bind;
 mod connect;
 mod draft;
+mod heard;
 mod limits;
 mod path;
 mod refused;

@@ -92,7 +92,7 @@ where
                 conn.learn(facts);
                 return Ok(Opened::Stream(conn));
             }
-            Some(Err(failure)) => failures.push(failure.fact(Fact::Tried(run.who))),
+            Some(Err(failure)) => failures.push((run.who, failure)),
             None => {}
         }
     }
