@@ -144,7 +144,10 @@ fn a_host_that_rejects_by_rule_is_told_from_one_that_listens_not() {
             let diagnosis = lab.explain(&failure).await;
             assert_eq!(diagnosis.code.name(), "connect.refused.no-listener");
             assert!(!is_confirmed(&diagnosis));
-            knows(&diagnosis, &["the dial was refused by a reset", "without ICMP"]);
+            knows(
+                &diagnosis,
+                &["the dial was refused by a reset", "without ICMP"],
+            );
             for port in [81, 82] {
                 assert!(lab.left_alone(&format!("10.9.0.2:{port}")).await, "{port}");
             }

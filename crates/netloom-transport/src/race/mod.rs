@@ -76,7 +76,10 @@ where
                 .unwrap_or_else(|| Err(no_answer()))
         }
     };
-    let runs = stagger(cx, field, delay(host), within, Result::is_ok).await;
+    let runs = match field[..] {
+        [only] => vec![alone(cx, only, within).await],
+        _ => stagger(cx, field, delay(host), within, Result::is_ok).await,
+    };
 
     steps.extend(runs.iter().map(step));
     let mut facts = found.facts;
@@ -99,6 +102,22 @@ where
     let nothing = || Failure::new(Stage::Resolve, Side::Peer, Code::RESOLVE_NO_ADDRESS);
     let failure = most_telling(failures).unwrap_or_else(nothing).after(steps);
     Err(facts.into_iter().fold(failure, Failure::fact))
+}
+
+/// One address needs no race.
+async fn alone<R, F: Future<Output = R>>(
+    cx: &Cx,
+    who: SocketAddr,
+    start: impl Fn(&SocketAddr) -> F,
+) -> Run<SocketAddr, R> {
+    let began = cx.now();
+    let result = start(&who).await;
+    Run {
+        who,
+        began,
+        took: cx.now() - began,
+        result: Some(result),
+    }
 }
 
 fn no_answer() -> Failure {
