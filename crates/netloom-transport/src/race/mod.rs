@@ -48,7 +48,10 @@ where
 {
     let host = stack.endpoint.host();
     let began = cx.now();
-    let found = cx.net().resolve(host, cx).await;
+    let found = match host.ip() {
+        Some(literal) => Ok(vec![literal].into()),
+        None => cx.net().resolve(host, cx).await,
+    };
     let mut steps = Vec::new();
     if let Host::Name(name) = host {
         steps.push(Step {
