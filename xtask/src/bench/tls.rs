@@ -129,10 +129,10 @@ impl Load {
         self.answers
             .read_line(&mut line)
             .map_err(|e| format!("floor-tls-load: {e}"))?;
-        match line.is_empty() {
-            true => Err("floor-tls-load ended; what it said stands above".to_owned()),
-            false => Ok(()),
+        if line.is_empty() {
+            return Err("floor-tls-load ended; what it said stands above".to_owned());
         }
+        Ok(())
     }
 }
 

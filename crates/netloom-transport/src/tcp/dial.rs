@@ -42,7 +42,8 @@ async fn attempt(
     let stream = match connect(socket, addr).await {
         Ok(stream) => stream,
         Err((error, socket)) => {
-            let heard = armed.then(|| socket.and_then(|socket| socket.heard()));
+            let icmp = || socket.and_then(Unconnected::heard);
+            let heard = armed.then(|| icmp().map_or(Fact::NoIcmp, Fact::Icmp));
             return Err(unconnected(error, heard));
         }
     };
@@ -96,18 +97,16 @@ async fn connect(
     }
 }
 
-/// What the kernel answered, and what the network said about it: `None` when
-/// nobody listened, `Some(None)` when it said nothing.
-fn unconnected(error: io::Error, heard: Option<Option<Icmp>>) -> Failure {
-    match (heard, error.raw_os_error()) {
-        (None, _) => Failure::from_io(Stage::Connect, error),
-        (Some(None), _) => Failure::from_io(Stage::Connect, error).fact(Fact::NoIcmp),
+/// What the kernel answered, and what the network said about it, where
+/// somebody listened.
+fn unconnected(error: io::Error, heard: Option<Fact>) -> Failure {
+    let failure = match (&heard, error.raw_os_error()) {
         // The kernel calls it refused or unreachable; the network knew better.
-        (Some(Some(icmp)), Some(errno)) if icmp.is_policy() => {
+        (Some(Fact::Icmp(icmp)), Some(errno)) if icmp.is_policy() => {
             Failure::new(Stage::Connect, Side::Path, Code::CONNECT_REJECTED)
                 .fact(Fact::Errno(Errno(errno)))
-                .fact(Fact::Icmp(icmp))
         }
-        (Some(Some(icmp)), _) => Failure::from_io(Stage::Connect, error).fact(Fact::Icmp(icmp)),
-    }
+        _ => Failure::from_io(Stage::Connect, error),
+    };
+    heard.into_iter().fold(failure, Failure::fact)
 }

@@ -225,9 +225,12 @@ impl Hello {
     }
 
     fn fact(&self) -> Fact {
-        let listed = |items: Vec<String>| match items.is_empty() {
-            true => "none".to_owned(),
-            false => items.join(" "),
+        let listed = |items: Vec<String>| {
+            if items.is_empty() {
+                "none".to_owned()
+            } else {
+                items.join(" ")
+            }
         };
         let named = |suite: &CipherSuite| {
             let number = u16::from(*suite);
