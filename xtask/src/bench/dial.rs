@@ -10,8 +10,7 @@ use crate::run::{command, read};
 use serde_json::Value;
 use std::path::Path;
 
-/// Fewer than there are ports: each run dials a server of its own, and what was
-/// closed waits (TIME_WAIT).
+/// What makes a run last a good fifth of a second.
 const DIALS: u32 = 10_000;
 
 #[derive(Default)]
@@ -61,7 +60,7 @@ pub(super) fn bench(bench: &Bench) -> Outcome {
         ]);
     }
     println!(
-        "\n{DIALS} dials to bare C's echo, each closed at once, one current_thread runtime, {} rounds kept: median (least–greatest)\n",
+        "\n{DIALS} dials to bare C's echo, each reset at once, one current_thread runtime, {} rounds kept: median (least–greatest)\n",
         bench.rounds - 1
     );
     table.print();
