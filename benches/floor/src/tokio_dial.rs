@@ -30,10 +30,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     runtime.block_on(async {
         let to: SocketAddr = to.parse()?;
         // What the first dial makes is the program's, not a dial's.
-        reset(connect(to, options).await?)?;
+        reset(&connect(to, options).await?)?;
         let (begun, cpu) = (Instant::now(), own_cpu_ns());
         for _ in 0..count {
-            reset(connect(to, options).await?)?;
+            reset(&connect(to, options).await?)?;
         }
         let (wall, cpu) = (begun.elapsed().as_nanos(), own_cpu_ns() - cpu);
         println!(r#"{{"dials":{count},"wall_ns":{wall},"cpu_ns":{cpu}}}"#);
@@ -53,8 +53,8 @@ async fn connect(to: SocketAddr, options: bool) -> io::Result<TcpStream> {
 
 /// Closes without TIME_WAIT: what is closed in order keeps its port for a
 /// minute, and the search for a free one would be what is measured.
-fn reset(stream: TcpStream) -> io::Result<()> {
-    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))
+fn reset(stream: &TcpStream) -> io::Result<()> {
+    socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO))
 }
 
 /// This process's CPU time (it has one thread); 0 where the kernel does not
