@@ -15,6 +15,7 @@ mod interop;
 mod layering;
 mod licences;
 mod metadata;
+mod nginx;
 mod options;
 mod peers;
 mod prove;
@@ -44,7 +45,7 @@ const VERBS: &[(&str, &str, Verb)] = &[
     ),
     (
         "bench",
-        "echo|idle|start [--rounds N] [--only SERVER,…] [--netloom PATH]: figures beside the peers'",
+        "echo|idle|start|dial|tls [--rounds N] [--only SERVER,…] [--netloom PATH]: figures beside the peers'",
         bench::verb,
     ),
     (

@@ -5,11 +5,10 @@ use crate::Outcome;
 use crate::options::Options;
 use crate::run::{command, in_ci, is_installed, root, stream};
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::PathBuf;
 
-/// Debian package, and a program it brings.
+/// Debian package, and a program or file it brings.
 const DEBIAN: &[(&str, &str)] = &[
     ("ncat", "ncat"),
     ("socat", "socat"),
@@ -27,7 +26,19 @@ const DEBIAN: &[(&str, &str)] = &[
     ("util-linux", "setpriv"),
     ("dnsmasq-base", "dnsmasq"),
     ("bind9-dnsutils", "dig"),
+    ("strace", "strace"),
+    ("nginx", NGINX),
+    ("libnginx-mod-stream", NGINX_STREAM),
 ];
+
+/// Not on everybody's path.
+pub(crate) const NGINX: &str = "/usr/sbin/nginx";
+/// What makes it carry TCP.
+pub(crate) const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+
+/// Says whether services may start when a package is installed
+/// (invoke-rc.d(8)); 101 is no.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 const REQUIREMENTS: &str = "benches/peers/requirements.txt";
 
@@ -117,6 +128,7 @@ fn install_packages(packages: &[&str]) -> Outcome {
     if id.stdout.trim_ascii() != b"0" {
         return Err("apt-get needs root".to_owned());
     }
+    let _quiet = NoServices::begin()?;
     let install = || {
         stream(
             command("apt-get")
@@ -125,35 +137,42 @@ fn install_packages(packages: &[&str]) -> Outcome {
                 .args(packages),
         )
     };
-    let asleep = Asleep::new();
     // The lists may be missing or older than the mirror.
-    let done = install().or_else(|_| {
+    install().or_else(|_| {
         stream(command("apt-get").args(["update", "--quiet"]))?;
         install()
-    });
-    drop(asleep);
-    done
+    })
 }
 
-/// While it lives, no package starts the service it brings: tests start the
-/// servers they need themselves. See invoke-rc.d(8).
-struct Asleep(Option<&'static Path>);
+/// While this lives no package starts a service: we want programs to run
+/// ourselves, not a web server on port 80. Somebody's own policy stays as it is.
+struct NoServices {
+    made: bool,
+}
 
-impl Asleep {
-    fn new() -> Self {
-        let policy = Path::new("/usr/sbin/policy-rc.d");
-        let mut file = fs::OpenOptions::new();
-        let file = file.write(true).create_new(true).mode(0o755).open(policy);
-        // Where one is there already, it is somebody's, and stays.
-        let own = file.map(|mut file| _ = file.write_all(b"#!/bin/sh\nexit 101\n"));
-        Asleep(own.is_ok().then_some(policy))
+impl NoServices {
+    fn begin() -> Outcome<Self> {
+        use std::os::unix::fs::OpenOptionsExt;
+
+        let made = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o755)
+            .open(POLICY)
+            .and_then(|mut file| file.write_all(b"#!/bin/sh\nexit 101\n"));
+        match made {
+            Ok(()) => Ok(Self { made: true }),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Self { made: false }),
+            Err(error) => Err(format!("{POLICY}: {error}")),
+        }
     }
 }
 
-impl Drop for Asleep {
+impl Drop for NoServices {
     fn drop(&mut self) {
-        if let Some(policy) = self.0 {
-            let _ = fs::remove_file(policy);
+        if self.made {
+            // A policy that stays is one that a person can see and remove.
+            let _ = fs::remove_file(POLICY);
         }
     }
 }

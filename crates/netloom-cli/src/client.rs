@@ -33,7 +33,7 @@ where
 {
     let runtime = runtime()?;
     let result = runtime.block_on(async {
-        let cx = Cx::os(os_net());
+        let cx = Cx::os(os_net()).for_a_person();
         let deadline = async {
             match timeout {
                 Some(d) => cx.sleep(d).await,

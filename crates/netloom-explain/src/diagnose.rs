@@ -22,7 +22,7 @@ pub fn diagnose(failure: &Failure) -> Diagnosis {
         .collect();
     for fact in failure.facts() {
         match fact {
-            Fact::Errno(_) => {} // told beside the stage
+            Fact::Errno(_) | Fact::NoIcmp => {} // told beside the stage, or by the rules
             Fact::Tried(addr) if steps.iter().any(|step| step.to == addr.to_string()) => {}
             Fact::Complaint(complaint) => drawing = Some(drawn(complaint)),
             other => evidence.push(Evidence {

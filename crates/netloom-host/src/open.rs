@@ -1,8 +1,8 @@
 //! The two calls a program begins with: `connect` and `listen`.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use netloom_base::{Endpoint, EndpointSet, Failure, Kind, Limits, Role};
+use netloom_base::{Endpoint, EndpointSet, Failure, Kind, Limits, Role, Stack};
 use netloom_protocol::{Offer, Service, protocol_for};
 use netloom_transport::net::complaint;
 use netloom_transport::{Conn, Cx};
@@ -12,19 +12,36 @@ use crate::os::os_net;
 use crate::supervise::{Running, start};
 
 /// Opens a stream endpoint: TCP, a unix socket, a program, any stack that ends
-/// in a stream. Needs a tokio runtime with I/O and time.
+/// in a stream. Needs a tokio runtime with I/O and time. What fails has heard
+/// what routers and hosts said about it ([`Cx::for_a_person`]).
 ///
 /// # Errors
 /// What failed, with its stage, code and facts. `parse.endpoint` for an
 /// endpoint that cannot be read or gives no stream.
 pub async fn connect(endpoint: &str) -> Result<Conn, Failure> {
-    let endpoint: Endpoint = endpoint.parse().map_err(|error| complaint(&error))?;
-    let cx = Cx::os(os_net());
-    let stack = cx.net().stack(&endpoint, Role::Dial)?;
+    // What a dial needs of the world is the same for all of them.
+    static CX: LazyLock<Cx> = LazyLock::new(|| Cx::os(os_net()).for_a_person());
+    let stack = stack_of(endpoint, &CX)?;
+    CX.net().dial(&stack, &CX).await?.stream()
+}
+
+/// The meaning of a dialled endpoint. Whoever dials one often dials it again, so
+/// the last is kept; not one with layers, whose files are read anew each time.
+fn stack_of(text: &str, cx: &Cx) -> Result<Arc<Stack>, Failure> {
+    static LAST: Mutex<Option<(String, Arc<Stack>)>> = Mutex::new(None);
+    let last = || LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, stack)) = last().as_ref().filter(|(known, _)| known == text) {
+        return Ok(stack.clone());
+    }
+    let endpoint: Endpoint = text.parse().map_err(|error| complaint(&error))?;
+    let stack = Arc::new(cx.net().stack(&endpoint, Role::Dial)?);
     stack
         .require(Kind::Stream)
         .map_err(|error| complaint(&error))?;
-    cx.net().dial(&stack, &cx).await?.stream()
+    if stack.levels.len() == 1 && endpoint.password().is_none() {
+        *last() = Some((text.to_owned(), stack.clone()));
+    }
+    Ok(stack)
 }
 
 /// Begins a server on one endpoint or on a set of ports.

@@ -9,8 +9,14 @@ use netloom_transport::{
     unix::Unix,
 };
 
-/// This host's network.
+/// This host's network: one for the program, which keeps the name servers,
+/// authorities and sessions it has met.
 pub fn os_net() -> Arc<dyn Net> {
+    static NET: LazyLock<Arc<dyn Net>> = LazyLock::new(put_together);
+    NET.clone()
+}
+
+fn put_together() -> Arc<dyn Net> {
     let transports: Vec<Arc<dyn Transport>> = vec![
         Arc::new(Tcp),
         Arc::new(Unix),
@@ -18,9 +24,7 @@ pub fn os_net() -> Arc<dyn Net> {
         Arc::new(Exec),
         Arc::new(Fd),
     ];
-    // One for the program: it keeps the authorities and tickets it has read and made.
-    static TLS: LazyLock<Arc<Tls>> = LazyLock::new(Arc::default);
-    let tls: Arc<dyn Layer> = TLS.clone();
+    let tls: Arc<dyn Layer> = Arc::<Tls>::default();
     let layers = PROTOCOLS
         .iter()
         .filter_map(|protocol| protocol.layer())

@@ -48,6 +48,7 @@ struct Inner {
     limits: Limits,
     shutdown: Shutdown,
     tasks: TaskTracker,
+    for_a_person: bool,
 }
 
 impl Cx {
@@ -69,6 +70,25 @@ impl Cx {
             limits: Limits::default(),
             shutdown: Shutdown::new(),
             tasks: TaskTracker::new(),
+            for_a_person: false,
+        }))
+    }
+
+    /// The same world, dialling for somebody who will want to know why it
+    /// failed: sockets are opened with their error queue armed, which costs a
+    /// dial two system calls. Servers, and what dials for them, do without.
+    pub fn for_a_person(self) -> Self {
+        let inner = &*self.0;
+        Cx(Arc::new(Inner {
+            net: inner.net.clone(),
+            clock: inner.clock.clone(),
+            spawn: inner.spawn.clone(),
+            random: inner.random.clone(),
+            events: inner.events.clone(),
+            limits: inner.limits.clone(),
+            shutdown: inner.shutdown.clone(),
+            tasks: inner.tasks.clone(),
+            for_a_person: true,
         }))
     }
 
@@ -78,7 +98,7 @@ impl Cx {
     }
 
     /// The same world for a part of the program: its events, its limits, a
-    /// shutdown below this one's, and tasks counted apart.
+    /// shutdown below this one's, and tasks counted apart. Whom it dials for stays.
     pub fn child(&self, events: Events, limits: Limits) -> Self {
         Cx(Arc::new(Inner {
             net: self.0.net.clone(),
@@ -89,6 +109,7 @@ impl Cx {
             limits,
             shutdown: self.0.shutdown.child(),
             tasks: TaskTracker::new(),
+            for_a_person: self.0.for_a_person,
         }))
     }
 
@@ -100,6 +121,11 @@ impl Cx {
     /// The network.
     pub fn net(&self) -> &dyn Net {
         &*self.0.net
+    }
+
+    /// Whether what is dialled here is dialled for a person.
+    pub fn is_for_a_person(&self) -> bool {
+        self.0.for_a_person
     }
 
     /// The limits of this part of the program.

@@ -17,6 +17,7 @@ pub(crate) mod blocking;
 pub mod conn;
 pub mod cx;
 pub mod datagrams;
+pub mod errqueue;
 pub mod guard;
 pub mod listener;
 pub mod messages;

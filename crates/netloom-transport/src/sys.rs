@@ -351,6 +351,79 @@ where
     watched.map_err(Into::into)
 }
 
+/// Sets an option whose value is an int.
+#[cfg(target_os = "linux")]
+fn set(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+
+    // SAFETY: the kernel reads one int from where `value` lives.
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            level,
+            name,
+            (&raw const value).cast(),
+            size_of::<i32>() as libc::socklen_t,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Switches a socket's error queue on or off (ip(7), ipv6(7)).
+#[cfg(target_os = "linux")]
+pub(crate) fn set_error_queue(fd: BorrowedFd<'_>, v6: bool, on: bool) -> io::Result<()> {
+    if v6 {
+        set(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, i32::from(on))
+    } else {
+        set(fd, libc::IPPROTO_IP, libc::IP_RECVERR, i32::from(on))
+    }
+}
+
+/// Room for control messages, aligned as their headers must be.
+#[cfg(target_os = "linux")]
+#[repr(C, align(8))]
+struct Control([u8; 512]);
+
+/// The control messages of the oldest entry of a socket's error queue; never waits.
+#[cfg(target_os = "linux")]
+pub(crate) fn read_error_queue(fd: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
+    use std::os::fd::AsRawFd;
+
+    let mut data = [0u8; 256];
+    let mut control = Control([0; 512]);
+    let mut part = libc::iovec {
+        iov_base: data.as_mut_ptr().cast(),
+        iov_len: data.len(),
+    };
+    // SAFETY: all-zero is a valid msghdr: no pointers, no lengths.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_controllen = control.0.len() as _;
+    // SAFETY: the header points to buffers that live until after the call, and gives their lengths.
+    let got = unsafe {
+        libc::recvmsg(
+            fd.as_raw_fd(),
+            &raw mut message,
+            libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT,
+        )
+    };
+    if got < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    #[allow(
+        clippy::unnecessary_cast,
+        reason = "its type differs between C libraries"
+    )]
+    let len = (message.msg_controllen as usize).min(control.0.len());
+    Ok(control.0[..len].to_vec())
+}
+
 /// How many processors this thread may run on (sched_getaffinity(2)).
 #[cfg(target_os = "linux")]
 pub(crate) fn processors() -> usize {

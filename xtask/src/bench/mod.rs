@@ -5,6 +5,7 @@
 //! the others with its least and greatest. A ratio is taken within a round, so
 //! that a machine that gets slower does not move it.
 
+mod dial;
 mod echo;
 mod idle;
 mod load;
@@ -13,6 +14,7 @@ pub(crate) mod meter;
 pub(crate) mod server;
 mod start;
 mod table;
+mod tls;
 
 pub(crate) use load::Load;
 pub(crate) use machine::line as machine_line;
@@ -39,6 +41,8 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("echo", echo::bench),
     ("idle", idle::bench),
     ("start", start::bench),
+    ("dial", dial::bench),
+    ("tls", tls::bench),
 ];
 
 pub(crate) fn verb(args: Vec<String>) -> Outcome {

@@ -82,6 +82,8 @@ pub(crate) static TWISTED: Server = Server {
 pub(crate) struct Programs {
     pub(crate) netloom: Option<PathBuf>,
     pub(crate) load: PathBuf,
+    pub(crate) tls_load: PathBuf,
+    pub(crate) tokio_dial: PathBuf,
     tokio: PathBuf,
     c: PathBuf,
     python: OnceCell<PathBuf>,
@@ -90,8 +92,15 @@ pub(crate) struct Programs {
 impl Programs {
     /// Builds the floor; the Python environment comes when it is first needed.
     pub(crate) fn build(netloom: Option<PathBuf>) -> Outcome<Self> {
-        let mut built = release_binaries("netloom-floor", &["floor-load", "floor-tokio-echo"])?;
-        let (tokio, load) = (built.remove(1), built.remove(0));
+        let names = [
+            "floor-load",
+            "floor-tls-load",
+            "floor-tokio-dial",
+            "floor-tokio-echo",
+        ];
+        let mut built = release_binaries("netloom-floor", &names)?.into_iter();
+        let mut next = || built.next().ok_or("a program of the floor was not built");
+        let (load, tls_load, tokio_dial, tokio) = (next()?, next()?, next()?, next()?);
         let c = load.with_file_name("floor-c-echo");
         stream(
             command("cc")
@@ -102,6 +111,8 @@ impl Programs {
         Ok(Self {
             netloom,
             load,
+            tls_load,
+            tokio_dial,
             tokio,
             c,
             python: OnceCell::new(),

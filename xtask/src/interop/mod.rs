@@ -2,6 +2,7 @@
 
 mod peer;
 mod raw;
+mod tls;
 
 use crate::Outcome;
 use crate::areas::{changed as changed_paths, touches};
@@ -17,17 +18,30 @@ struct Area {
     run: fn(&Path) -> Outcome,
 }
 
-const AREAS: &[Area] = &[Area {
-    name: "raw",
-    rooms: &[
-        "crates/netloom-transport/",
-        "crates/netloom-protocol/src/raw/",
-        "crates/netloom-app/src/echo/",
-        "crates/netloom-cli/",
-        "xtask/src/interop/",
-    ],
-    run: raw::area,
-}];
+const AREAS: &[Area] = &[
+    Area {
+        name: "raw",
+        rooms: &[
+            "crates/netloom-transport/",
+            "crates/netloom-protocol/src/raw/",
+            "crates/netloom-app/src/echo/",
+            "crates/netloom-cli/",
+            "xtask/src/interop/",
+        ],
+        run: raw::area,
+    },
+    Area {
+        name: "tls",
+        rooms: &[
+            "crates/netloom-transport/src/tls/",
+            "crates/netloom-wire/src/tls/",
+            "xtask/src/interop/",
+            "xtask/src/nginx.rs",
+            "Cargo.lock",
+        ],
+        run: tls::area,
+    },
+];
 
 pub(crate) fn verb(args: Vec<String>) -> Outcome {
     let mut options = Options::new(args);

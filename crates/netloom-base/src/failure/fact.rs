@@ -19,6 +19,9 @@ pub enum Fact {
     Errno(Errno),
     /// What the network said about our packets, and who said it.
     Icmp(Icmp),
+    /// The socket listened for what the network says (ip(7), `IP_RECVERR`), and
+    /// nobody said anything: what failed was not rejected by ICMP.
+    NoIcmp,
     /// The local address of the socket.
     Local(SocketAddr),
     /// The address that was tried.
@@ -129,7 +132,7 @@ impl Fact {
     pub fn source(&self) -> &str {
         match self {
             Fact::Errno(_) => "errno",
-            Fact::Icmp(_) => "error queue",
+            Fact::Icmp(_) | Fact::NoIcmp => "error queue",
             Fact::Local(_) => "getsockname",
             Fact::Tried(_) => "connect",
             Fact::Limit { .. } => "limits",
@@ -154,6 +157,7 @@ impl fmt::Display for Fact {
         match self {
             Fact::Errno(errno) => write!(f, "the kernel answered {errno}"),
             Fact::Icmp(icmp) => write!(f, "{icmp}"),
+            Fact::NoIcmp => f.write_str("no ICMP came with it"),
             Fact::Local(addr) => write!(f, "local address {addr}"),
             Fact::Tried(addr) => write!(f, "tried {addr}"),
             Fact::Limit { name, allows } => write!(f, "{name} allows {allows}"),

@@ -11,6 +11,7 @@ use netloom_transport::tls::codes::{CLOSED, PEER_SPEAKS_PLAIN, TIMEOUT};
 
 use super::answers::ServerWay;
 use super::greet::other_ports;
+use super::heard::first;
 use super::{
     Answers, diagnose, exec, firewall, reached, reset_at_once, resolve, talk, target, tls,
     unix_name,
@@ -256,6 +257,11 @@ async fn connect(
         _ => {}
     }
     answers.route = probe.route(cx, addr).await;
+    // What the dial itself heard decides: whoever rejected it has said so.
+    let said = first(failure).map(|heard| heard.icmp);
+    if said.flatten().is_some_and(|icmp| icmp.is_policy()) {
+        return;
+    }
     if answers.is_local(addr.ip()) {
         answers.sockets = probe.sockets_on(cx, addr.port()).await;
         answers.listeners = probe.listeners(cx).await;
@@ -278,7 +284,9 @@ async fn connect(
             return;
         }
     }
-    if !asking.redial {
+    // A second dial could only be told the same, and routers say it but so often.
+    let reset = failure.code() == Code::CONNECT_REFUSED && !answers.is_local(addr.ip());
+    if !asking.redial || said.is_some_and(|icmp| icmp.is_some() || reset) {
         return;
     }
     answers.dialled = probe.dial_armed(cx, addr, REDIAL).await;

@@ -8,6 +8,7 @@ use netloom_transport::probe::{DialEnd, Neighbour, Route, State};
 
 use super::answers::Answers;
 use super::draft::{Draft, endpoint, netloom, sudo};
+use super::heard::heard;
 use super::{Rule, target};
 
 pub(super) const RULES: &[Rule] = &[
@@ -112,9 +113,8 @@ fn no_route(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
 fn neighbour(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
     let addr = target(failure)?;
     let (next, known) = answers.neighbour?;
-    let own_word = answers
-        .dialled
-        .and_then(|dialled| dialled.icmp)
+    let own_word = heard(failure, answers)
+        .and_then(|heard| heard.icmp)
         .is_some_and(|icmp| answers.is_local(icmp.from) && !icmp.is_policy());
     if !unreached(failure)
         || answers.is_local(addr.ip())
@@ -160,7 +160,8 @@ fn neighbour(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
 /// A router on the way has no way further.
 fn router_says(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
     let addr = target(failure)?;
-    let icmp = answers.dialled?.icmp.filter(|icmp| !icmp.is_policy())?;
+    let said = heard(failure, answers)?.icmp;
+    let icmp = said.filter(|icmp| !icmp.is_policy())?;
     if !unreached(failure) || answers.is_local(icmp.from) {
         return None;
     }

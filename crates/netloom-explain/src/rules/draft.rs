@@ -58,10 +58,14 @@ impl Draft {
 
     /// Something known, and who said it.
     pub(super) fn knows(mut self, fact: impl Display, source: &str) -> Self {
-        self.0.evidence.push(Evidence {
+        let known = Evidence {
             fact: fact.to_string(),
             source: source.to_owned(),
-        });
+        };
+        // The failure may have brought it.
+        if !self.0.evidence.contains(&known) {
+            self.0.evidence.push(known);
+        }
         self
     }
 

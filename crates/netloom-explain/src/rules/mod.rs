@@ -15,6 +15,7 @@ mod exec;
 mod expires;
 mod firewall;
 mod greet;
+mod heard;
 mod http;
 mod known;
 mod limits;

@@ -8,6 +8,7 @@ use netloom_transport::probe::{DialEnd, Entry, Icmp, State};
 
 use super::answers::Answers;
 use super::draft::{Draft, endpoint, netloom, sudo};
+use super::heard::heard;
 use super::{Rule, target};
 
 pub(super) const RULES: &[Rule] = &[rejected, refused_here, refused_there];
@@ -22,7 +23,7 @@ fn rejected(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
         return None;
     }
     let addr = target(failure)?;
-    let icmp: Icmp = answers.dialled?.icmp.filter(Icmp::is_policy)?;
+    let icmp: Icmp = heard(failure, answers)?.icmp.filter(Icmp::is_policy)?;
     let who = icmp.from;
     let port = addr.port();
     if answers.is_local(who) {
@@ -304,13 +305,13 @@ fn refused_there(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
     if failure.code() != Code::CONNECT_REFUSED || answers.is_local(addr.ip()) {
         return None;
     }
-    let dialled = answers.dialled?;
+    let heard = heard(failure, answers)?;
     let draft = Draft::of(
         failure,
         Code::CONNECT_REFUSED,
         "the host answered: nothing listens on that port",
     );
-    if dialled.end == DialEnd::Connected {
+    if heard.end == DialEnd::Connected {
         return draft
             .knows("a second dial was answered", "connect")
             .cause(
@@ -321,10 +322,10 @@ fn refused_there(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
             .fix("try again", netloom("connect", &endpoint(failure, addr)))
             .done();
     }
-    let took = dialled.took.as_secs_f64() * 1e3;
+    let (dial, took) = (heard.name(), heard.took.as_secs_f64() * 1e3);
     draft
         .knows(
-            format!("a second dial was refused by a reset after {took:.1} ms, without ICMP"),
+            format!("{dial} was refused by a reset after {took:.1} ms, without ICMP"),
             "error queue",
         )
         .cause(

@@ -229,6 +229,44 @@ fn who_sent_the_icmp_decides_who_rejected() {
     }
 }
 
+/// The dial that failed was armed: nobody need dial again.
+#[test]
+fn what_the_dial_itself_heard_decides() {
+    let rejected = |errno, fact| {
+        unconnected(Code::CONNECT_REFUSED, "192.0.2.1:80")
+            .fact(Fact::Errno(Errno(errno)))
+            .fact(fact)
+    };
+    let icmp = Icmp {
+        kind: 3,
+        code: 3,
+        from: "192.0.2.1".parse().unwrap(),
+    };
+    let diagnosis = diagnose(&rejected(111, Fact::Icmp(icmp)), &Answers::default());
+    assert_eq!(diagnosis.code.name(), "connect.rejected.firewall");
+    assert_eq!(diagnosis.causes[0].verdict, Verdict::Confirmed);
+    let told = diagnosis.to_string();
+    assert_eq!(told.matches("ICMP 3/3").count(), 1, "{told}");
+
+    let diagnosis = diagnose(&rejected(111, Fact::NoIcmp), &Answers::default());
+    assert_eq!(diagnosis.code.name(), "connect.refused.no-listener");
+    let told = diagnosis.to_string();
+    assert!(told.contains("the dial was refused by a reset"), "{told}");
+    assert!(told.contains("without ICMP"), "{told}");
+
+    // A second dial that was answered says more than silence about the first.
+    let again = Answers {
+        dialled: Some(Dialled {
+            end: DialEnd::Connected,
+            icmp: None,
+            took: Duration::from_millis(2),
+        }),
+        ..Answers::default()
+    };
+    let told = diagnose(&rejected(111, Fact::NoIcmp), &again).to_string();
+    assert!(told.contains("a second dial was answered"), "{told}");
+}
+
 #[test]
 fn a_dead_next_hop_and_a_live_silent_host_are_told_apart() {
     let mut answers = Answers {

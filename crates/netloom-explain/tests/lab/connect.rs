@@ -145,6 +145,11 @@ fn this_hosts_own_rules_drop_and_reject() {
                 .await;
             assert_eq!(diagnosis.code.name(), "connect.denied.local-firewall");
             knows(&diagnosis, &["ICMP 3/13", "127.0.0.1"]);
+            let failure = failed(lab.dial_armed("tcp://127.0.0.2:7002").await);
+            let diagnosis = lab.explain(&failure).await;
+            assert_eq!(diagnosis.code.name(), "connect.denied.local-firewall");
+            knows(&diagnosis, &["ICMP 3/13", "127.0.0."]);
+            assert!(lab.left_alone("127.0.0.2:7002").await);
         },
     );
 }

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use netloom_base::diagnosis::Verdict;
+use netloom_base::failure::Fact;
+use netloom_base::{Code, Failure, Side, Stage};
 
 use crate::place::{Host, Program, failed, has, in_namespace, is_confirmed, knows, sh};
 
@@ -75,6 +77,15 @@ fn a_router_that_prohibits_it_is_named() {
             assert_eq!(diagnosis.code.name(), "connect.rejected.firewall");
             assert!(is_confirmed(&diagnosis));
             knows(&diagnosis, &["ICMP 3/13", "from 10.9.0.2"]);
+
+            // Armed, the dial that failed has heard it, and nobody dials again.
+            let failure = failed(lab.dial_armed("tcp://192.0.2.2:80").await);
+            assert_eq!(failure.code().name(), "connect.rejected.firewall");
+            let diagnosis = lab.explain(&failure).await;
+            assert_eq!(diagnosis.code.name(), "connect.rejected.firewall");
+            assert!(is_confirmed(&diagnosis));
+            knows(&diagnosis, &["ICMP 3/13", "from 10.9.0.2"]);
+            assert!(lab.left_alone("192.0.2.2:80").await);
         },
     );
 }
@@ -94,6 +105,12 @@ fn a_router_that_finds_no_host_is_named() {
                 .await;
             assert_eq!(diagnosis.code.name(), "connect.unreachable.neighbour");
             knows(&diagnosis, &["ICMP 3/1", "from 10.9.0.2"]);
+
+            let failure = failed(lab.dial_armed("tcp://198.51.100.2:80").await);
+            let diagnosis = lab.explain(&failure).await;
+            assert_eq!(diagnosis.code.name(), "connect.unreachable.neighbour");
+            knows(&diagnosis, &["ICMP 3/1", "from 10.9.0.2"]);
+            assert!(lab.left_alone("198.51.100.2:80").await);
         },
     );
 }
@@ -113,6 +130,59 @@ fn a_host_that_rejects_by_rule_is_told_from_one_that_listens_not() {
                 .await;
             assert_eq!(diagnosis.code.name(), "connect.rejected.firewall");
             knows(&diagnosis, &["ICMP 3/3", "from 10.9.0.2"]);
+
+            // The kernel calls both refused; the error queue tells them apart.
+            host.sh("nft add rule inet t in tcp dport 81 reject with icmpx type port-unreachable");
+            let failure = failed(lab.dial_armed("tcp://10.9.0.2:81").await);
+            assert_eq!(failure.errno().unwrap().to_string(), "ECONNREFUSED");
+            let diagnosis = lab.explain(&failure).await;
+            assert_eq!(diagnosis.code.name(), "connect.rejected.firewall");
+            assert!(is_confirmed(&diagnosis));
+            knows(&diagnosis, &["ICMP 3/3", "from 10.9.0.2"]);
+            let failure = failed(lab.dial_armed("tcp://10.9.0.2:82").await);
+            assert_eq!(failure.errno().unwrap().to_string(), "ECONNREFUSED");
+            let diagnosis = lab.explain(&failure).await;
+            assert_eq!(diagnosis.code.name(), "connect.refused.no-listener");
+            assert!(!is_confirmed(&diagnosis));
+            knows(
+                &diagnosis,
+                &["the dial was refused by a reset", "without ICMP"],
+            );
+            for port in [81, 82] {
+                assert!(lab.left_alone(&format!("10.9.0.2:{port}")).await, "{port}");
+            }
+        },
+    );
+}
+
+/// Routers say why only so often (RFC 1812 §4.3.2.8), so that a second dial may
+/// hear nothing: then only the first one knew.
+#[test]
+fn a_router_that_says_it_once_has_been_heard() {
+    in_namespace(
+        "network::a_router_that_says_it_once_has_been_heard",
+        |lab| async move {
+            if !has("nft") {
+                return;
+            }
+            let router = Host::beside("a", "10.9.0.1/24", "10.9.0.2/24").await;
+            sh("ip route add default via 10.9.0.2");
+            router.sh("echo 1 > /proc/sys/net/ipv4/ip_forward; ip route add 192.0.2.0/24 dev lo; nft add table inet t; nft add chain inet t fw \"{ type filter hook forward priority 0; }\"; nft add rule inet t fw limit rate 1/hour burst 1 packets reject with icmpx type admin-prohibited; nft add rule inet t fw drop");
+            let failure = failed(lab.dial_armed("tcp://192.0.2.1:80").await);
+            let began = std::time::Instant::now();
+            let diagnosis = lab.explain(&failure).await;
+            let armed = began.elapsed();
+            assert_eq!(diagnosis.code.name(), "connect.rejected.firewall");
+            assert!(is_confirmed(&diagnosis));
+
+            // The same failure without what was heard: all that is left is silence.
+            let deaf = Failure::new(Stage::Connect, Side::Path, Code::CONNECT_NEIGHBOUR)
+                .fact(Fact::Tried(([192, 0, 2, 1], 80).into()))
+                .at("tcp://192.0.2.1:80");
+            let began = std::time::Instant::now();
+            let diagnosis = lab.explain(&deaf).await;
+            assert!(!is_confirmed(&diagnosis));
+            assert!(began.elapsed() > 4 * armed, "{armed:?}");
         },
     );
 }

@@ -325,9 +325,26 @@ pub(crate) struct Lab {
 
 impl Lab {
     pub(crate) async fn dial(&self, url: &str) -> Result<Conn, Failure> {
+        self.dial_in(url, &self.cx).await
+    }
+
+    /// The same for a person: with the error queue armed.
+    pub(crate) async fn dial_armed(&self, url: &str) -> Result<Conn, Failure> {
+        self.dial_in(url, &self.cx.clone().for_a_person()).await
+    }
+
+    async fn dial_in(&self, url: &str, cx: &Cx) -> Result<Conn, Failure> {
         let endpoint: Endpoint = url.parse().unwrap();
-        let stack = self.cx.net().stack(&endpoint, Role::Dial)?;
-        self.cx.net().dial(&stack, &self.cx).await?.stream()
+        let stack = cx.net().stack(&endpoint, Role::Dial)?;
+        cx.net().dial(&stack, cx).await?.stream()
+    }
+
+    /// Whether the probe has left an address alone until now: it dials each but
+    /// once in a while.
+    pub(crate) async fn left_alone(&self, addr: &str) -> bool {
+        let soon = Duration::from_millis(50);
+        let addr = addr.parse().unwrap();
+        self.probe.dial_armed(&self.cx, addr, soon).await.is_some()
     }
 
     /// A dial that gives up sooner than a person would.

@@ -109,15 +109,6 @@ pub(super) mod dial {
 
     use super::{Dialled, Icmp, Path, SocketAddr};
     use crate::cx::Cx;
-    use crate::probe::errqueue::Fd;
-
-    pub(in crate::probe) fn arm(_: Fd<'_>, _: SocketAddr, _: bool) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    pub(in crate::probe) fn read(_: Fd<'_>) -> Option<Icmp> {
-        None
-    }
 
     #[expect(clippy::unused_async, reason = "asked as where there is an answer")]
     pub(in crate::probe) async fn dial(_: SocketAddr, _: Duration, _: &Cx) -> Option<Dialled> {

@@ -9,7 +9,6 @@
 #[cfg(not(target_os = "linux"))]
 mod absent;
 mod data;
-pub mod errqueue;
 mod files;
 mod health;
 #[cfg(target_os = "linux")]

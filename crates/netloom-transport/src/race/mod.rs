@@ -48,7 +48,10 @@ where
 {
     let host = stack.endpoint.host();
     let began = cx.now();
-    let found = cx.net().resolve(host, cx).await;
+    let found = match host.ip() {
+        Some(literal) => Ok(vec![literal].into()),
+        None => cx.net().resolve(host, cx).await,
+    };
     let mut steps = Vec::new();
     if let Host::Name(name) = host {
         steps.push(Step {
@@ -76,7 +79,10 @@ where
                 .unwrap_or_else(|| Err(no_answer()))
         }
     };
-    let runs = stagger(cx, field, delay(host), within, Result::is_ok).await;
+    let runs = match field[..] {
+        [only] => vec![alone(cx, only, within).await],
+        _ => stagger(cx, field, delay(host), within, Result::is_ok).await,
+    };
 
     steps.extend(runs.iter().map(step));
     let mut facts = found.facts;
@@ -92,13 +98,29 @@ where
                 conn.learn(facts);
                 return Ok(Opened::Stream(conn));
             }
-            Some(Err(failure)) => failures.push(failure.fact(Fact::Tried(run.who))),
+            Some(Err(failure)) => failures.push((run.who, failure)),
             None => {}
         }
     }
     let nothing = || Failure::new(Stage::Resolve, Side::Peer, Code::RESOLVE_NO_ADDRESS);
     let failure = most_telling(failures).unwrap_or_else(nothing).after(steps);
     Err(facts.into_iter().fold(failure, Failure::fact))
+}
+
+/// One address needs no race.
+async fn alone<R, F: Future<Output = R>>(
+    cx: &Cx,
+    who: SocketAddr,
+    start: impl Fn(&SocketAddr) -> F,
+) -> Run<SocketAddr, R> {
+    let began = cx.now();
+    let result = start(&who).await;
+    Run {
+        who,
+        began,
+        took: cx.now() - began,
+        result: Some(result),
+    }
 }
 
 fn no_answer() -> Failure {

@@ -2,23 +2,42 @@
 
 use std::net::SocketAddr;
 
-use netloom_base::failure::Fact;
+use netloom_base::failure::{Fact, Icmp};
 use netloom_base::{Code, Failure};
 
 use super::stagger::Run;
 use super::{ATTEMPT_DELAY, family, is_v6};
 
-/// The failure to tell when all failed. An address that could not even be
-/// tried says less than one that was silent, and that less than one that
-/// answered.
-pub(super) fn most_telling(failures: Vec<Failure>) -> Option<Failure> {
-    failures
+/// The failure to tell when all failed, with what the network said about the
+/// others. An address that could not even be tried says less than one that was
+/// silent, and that less than one that answered.
+pub(super) fn most_telling(failures: Vec<(SocketAddr, Failure)>) -> Option<Failure> {
+    let weight = |failure: &Failure| match failure.code() {
+        code if untried(code) => 0,
+        Code::CONNECT_TIMEOUT => 1,
+        _ => 2,
+    };
+    let said: Vec<(SocketAddr, Icmp)> = failures
+        .iter()
+        .filter_map(|(who, failure)| Some((*who, icmp(failure)?)))
+        .collect();
+    let (told, failure) = failures
         .into_iter()
-        .max_by_key(|failure| match failure.code() {
-            code if untried(code) => 0,
-            Code::CONNECT_TIMEOUT => 1,
-            _ => 2,
-        })
+        .max_by_key(|(_, failure)| weight(failure))?;
+    let others = said.into_iter().filter(|(who, _)| *who != told);
+    let failure = others.fold(failure, |failure, (who, icmp)| {
+        failure.fact(Fact::said(format!("{who}: {icmp}"), "error queue"))
+    });
+    // Last, so that it is the one that is looked into.
+    Some(failure.fact(Fact::Tried(told)))
+}
+
+/// What the network said about an attempt.
+fn icmp(failure: &Failure) -> Option<Icmp> {
+    failure.facts().iter().find_map(|fact| match fact {
+        Fact::Icmp(icmp) => Some(*icmp),
+        _ => None,
+    })
 }
 
 /// Whether nothing was sent to the address: this host has no way there.
@@ -50,7 +69,13 @@ pub(super) fn broken_family<T>(runs: &[Run<SocketAddr, Result<T, Failure>>]) -> 
 fn how_it_failed<T>(run: &Run<SocketAddr, Result<T, Failure>>) -> Option<String> {
     match &run.result {
         Some(Err(failure)) if untried(failure.code()) => None,
-        Some(Err(failure)) => Some(format!("{}: {}", run.who, failure.code().sentence())),
+        Some(Err(failure)) => {
+            let told = format!("{}: {}", run.who, failure.code().sentence());
+            Some(match icmp(failure) {
+                Some(icmp) => format!("{told} ({icmp})"),
+                None => told,
+            })
+        }
         None if run.took >= ATTEMPT_DELAY => Some(format!(
             "{} had not answered after {} ms",
             run.who,

@@ -142,12 +142,18 @@ fn option(name: &'static str, result: io::Result<()>) -> Result<(), Failure> {
     })
 }
 
-/// An unconnected socket of the address's family.
+/// An unconnected socket of the address's family, non-blocking.
 pub(super) fn make(addr: SocketAddr) -> Result<Socket, Failure> {
     let domain = socket2::Domain::for_address(addr);
-    let made = Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP));
+    // Linux makes it so in the one call.
+    #[cfg(target_os = "linux")]
+    let kind = socket2::Type::STREAM.nonblocking();
+    #[cfg(not(target_os = "linux"))]
+    let kind = socket2::Type::STREAM;
+    let made = Socket::new(domain, kind, Some(socket2::Protocol::TCP));
     let socket =
         made.map_err(|error| Failure::from_io(Stage::Create, error).fact(Fact::Tried(addr)))?;
+    #[cfg(not(target_os = "linux"))]
     socket
         .set_nonblocking(true)
         .map_err(|error| Failure::from_io(Stage::Create, error))?;

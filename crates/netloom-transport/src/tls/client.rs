@@ -35,7 +35,18 @@ pub(super) struct ClientSide {
     named: Arc<Vec<CertificateDer<'static>>>,
     named_roots: RootCertStore,
     trusted: OnceLock<Trusted>,
+    ready: OnceLock<Ready>,
 }
+
+/// What all dials share: the judge, and with it the sessions that can go on.
+struct Ready {
+    config: Arc<ClientConfig>,
+    clock: Arc<At>,
+}
+
+/// How many tickets are kept: what rustls keeps of one server. No early data
+/// is sent with them.
+const TICKETS: usize = 8;
 
 struct Trusted {
     verifier: Option<Arc<WebPkiServerVerifier>>,
@@ -104,7 +115,15 @@ impl ClientSide {
             named: Arc::new(named),
             named_roots,
             trusted: OnceLock::new(),
+            ready: OnceLock::new(),
         })
+    }
+
+    /// Whether the files hold the same certificates: then the private key is
+    /// the same too, as each was checked to belong to its certificate.
+    pub(super) fn has_same_files(&self, other: &Self) -> bool {
+        let own = |side: &Self| side.certified.as_ref().map(|pair| pair.cert.clone());
+        self.named == other.named && own(self) == own(other)
     }
 
     fn trusted(&self, platform: &Platform) -> &Trusted {
@@ -123,12 +142,11 @@ impl ClientSide {
         })
     }
 
-    fn config(
-        &self,
-        platform: &Platform,
-        witness: &Witness,
-        now: Timestamp,
-    ) -> Result<ClientConfig, Failure> {
+    fn ready(&self, platform: &Platform, now: Timestamp) -> Result<&Ready, Failure> {
+        if let Some(ready) = self.ready.get() {
+            ready.clock.set(now);
+            return Ok(ready);
+        }
         let trust = if self.options.insecure {
             Trust::Anything
         } else {
@@ -139,16 +157,15 @@ impl ClientSide {
         };
         let provider = provider();
         let judge = ServerJudge {
-            witness: witness.clone(),
             name: self.verify.clone(),
             trust,
             algorithms: provider.signature_verification_algorithms,
         };
         let shown = Shown {
-            witness: witness.clone(),
             certified: self.certified.clone(),
         };
-        let mut config = ClientConfig::builder_with_details(provider, Arc::new(At::new(now)))
+        let clock = Arc::new(At::new(now));
+        let mut config = ClientConfig::builder_with_details(provider, clock.clone())
             .with_protocol_versions(versions(self.options.min, self.options.max))
             .map_err(unusable)?
             .dangerous()
@@ -156,9 +173,10 @@ impl ClientSide {
             .with_client_cert_resolver(Arc::new(shown));
         config.alpn_protocols = Alpn::on_wire(self.options.alpn.as_ref());
         config.enable_sni = self.options.sni != Some(Sni::Off);
-        // A ticket is bound to the judge, and each connection has its own.
-        config.resumption = Resumption::disabled();
-        Ok(config)
+        config.resumption = Resumption::in_memory_sessions(TICKETS);
+        let config = Arc::new(config);
+        // Somebody else may have been first; then theirs is the one that counts.
+        Ok(self.ready.get_or_init(|| Ready { config, clock }))
     }
 
     /// What it is called to whom it greets.
@@ -174,18 +192,17 @@ impl ClientSide {
         cx: &Cx,
     ) -> Result<(TlsIo, Session), Failure> {
         let now = cx.wall();
-        let config = self.config(platform, witness, now)?;
-        let facts_of_below = Sniff::new(below, witness.clone());
-        let connecting = TlsConnector::from(Arc::new(config)).connect_with(
-            self.ask.clone(),
-            facts_of_below,
-            |session| session.set_buffer_limit(Some(SEND_BUFFER)),
-        );
+        let config = self.ready(platform, now)?.config.clone();
+        let sniff = Sniff::new(below, witness.clone());
+        let connecting =
+            TlsConnector::from(config).connect_with(self.ask.clone(), sniff, |session| {
+                session.set_buffer_limit(Some(SEND_BUFFER));
+            });
         let own = self
             .certified
             .as_ref()
             .map_or(&[][..], |certified| &certified.cert);
-        match connecting.into_fallible().await {
+        match witness.watch(connecting.into_fallible()).await {
             Ok(stream) => {
                 let session = Session::of(stream.get_ref().1, None);
                 let late = Late {

@@ -14,10 +14,9 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 use super::sniff::Witness;
 use super::x509;
 
-/// Judges a server's certificate.
+/// Judges a server's certificate: one judge for every dial of an endpoint.
 #[derive(Debug)]
 pub(super) struct ServerJudge {
-    pub(super) witness: Witness,
     /// The name it must be for, which need not be the one that was asked for.
     pub(super) name: ServerName<'static>,
     pub(super) trust: Trust,
@@ -48,7 +47,8 @@ impl ServerCertVerifier for ServerJudge {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.witness.look().chain = chain(end_entity, intermediates);
+        let witness = Witness::current();
+        witness.look().chain = chain(end_entity, intermediates);
         let (verifier, named) = match &self.trust {
             Trust::Anything => return Ok(ServerCertVerified::assertion()),
             Trust::Authorities { verifier, named } => (verifier, named),
@@ -66,7 +66,7 @@ impl ServerCertVerifier for ServerJudge {
                 CertificateError::BadSignature
                 | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
             )) => {
-                self.witness.look().other_key = true;
+                witness.look().other_key = true;
                 true
             }
             // webpki takes no certificate for a server's that may sign others,
@@ -154,7 +154,6 @@ fn chain(
 /// Judges a client's certificate.
 #[derive(Debug)]
 pub(super) struct ClientJudge {
-    pub(super) witness: Witness,
     pub(super) verifier: Arc<dyn ClientCertVerifier>,
 }
 
@@ -177,7 +176,7 @@ impl ClientCertVerifier for ClientJudge {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.witness.look().chain = chain(end_entity, intermediates);
+        Witness::current().look().chain = chain(end_entity, intermediates);
         self.verifier
             .verify_client_cert(end_entity, intermediates, now)
     }
@@ -210,14 +209,13 @@ impl ClientCertVerifier for ClientJudge {
 /// Shows the client's certificate when the server asks, and keeps that it did.
 #[derive(Debug)]
 pub(super) struct Shown {
-    pub(super) witness: Witness,
     pub(super) certified: Option<Arc<CertifiedKey>>,
 }
 
 impl ResolvesClientCert for Shown {
     fn resolve(&self, authorities: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         let names = authorities.iter().filter_map(|der| x509::name_in(der));
-        self.witness.look().asked = Some(names.take(32).collect());
+        Witness::current().look().asked = Some(names.take(32).collect());
         self.certified.clone()
     }
 

@@ -29,10 +29,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use netloom_base::endpoint::Level;
+use netloom_base::endpoint::{Host, Level};
 use netloom_base::failure::{Fact, Step};
+use netloom_base::settings::Setting;
 use netloom_base::{
-    Address, Card, Failure, Kind, Opens, Role, Scheme, Side, Stack, Stage, Timestamp,
+    Address, Card, Failure, Kind, Opens, Role, Scheme, Settings, Side, Stack, Stage, Timestamp,
 };
 use rustls::SupportedProtocolVersion;
 use rustls::crypto::CryptoProvider;
@@ -207,10 +208,14 @@ impl Layer for Tls {
     /// Reads the files anew, so that what is dialled or bound next has them.
     fn check(&self, level: &Level, stack: &Stack) -> Result<(), Failure> {
         match stack.role {
-            Role::Dial => drop(
-                self.clients
-                    .put(level, stack, ClientSide::read(level, stack)?),
-            ),
+            Role::Dial => {
+                let read = ClientSide::read(level, stack)?;
+                let known = self.clients.get(level, stack);
+                // One whose files have not changed keeps its sessions.
+                if !known.is_some_and(|known| known.has_same_files(&read)) {
+                    self.clients.put(level, stack, read);
+                }
+            }
             Role::Bind => drop(
                 self.servers
                     .put(level, stack, ServerSide::read(level, stack)?),
@@ -394,7 +399,39 @@ impl TimeProvider for At {
 }
 
 /// Endpoints by what is written in them, the latest first.
-struct Remembered<T>(Mutex<VecDeque<(String, Arc<T>)>>);
+struct Remembered<T>(Mutex<VecDeque<(Written, Arc<T>)>>);
+
+/// The place and every option: what a side is made of. A client's has a port
+/// too, so that a session goes on only where it began.
+struct Written {
+    host: Host,
+    port: Option<u16>,
+    settings: Settings,
+}
+
+impl Written {
+    fn of(level: &Level, stack: &Stack) -> Self {
+        Written {
+            host: stack.endpoint.host().clone(),
+            port: dialled_port(stack),
+            settings: level.settings.clone(),
+        }
+    }
+
+    /// Compared where it stands: every handshake of a server asks.
+    fn is(&self, level: &Level, stack: &Stack) -> bool {
+        let same =
+            |(own, other): (&Setting, &Setting)| own.key == other.key && own.value == other.value;
+        self.host == *stack.endpoint.host()
+            && self.port == dialled_port(stack)
+            && self.settings.iter().count() == level.settings.iter().count()
+            && self.settings.iter().zip(level.settings.iter()).all(same)
+    }
+}
+
+fn dialled_port(stack: &Stack) -> Option<u16> {
+    stack.port().filter(|_| stack.role == Role::Dial)
+}
 
 impl<T> Default for Remembered<T> {
     fn default() -> Self {
@@ -404,27 +441,17 @@ impl<T> Default for Remembered<T> {
 
 impl<T> Remembered<T> {
     fn get(&self, level: &Level, stack: &Stack) -> Option<Arc<T>> {
-        let key = key(level, stack);
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = all.iter().find(|(known, _)| *known == key)?;
+        let found = all.iter().find(|(known, _)| known.is(level, stack))?;
         Some(found.1.clone())
     }
 
     fn put(&self, level: &Level, stack: &Stack, side: T) -> Arc<T> {
-        let (key, side) = (key(level, stack), Arc::new(side));
+        let side = Arc::new(side);
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|(known, _)| *known != key);
-        all.push_front((key, side.clone()));
+        all.retain(|(known, _)| !known.is(level, stack));
+        all.push_front((Written::of(level, stack), side.clone()));
         all.truncate(REMEMBERED);
         side
     }
-}
-
-/// The host and every option: what a side is made of.
-fn key(level: &Level, stack: &Stack) -> String {
-    let mut key = format!("{:?}", stack.endpoint.host());
-    for setting in level.settings.iter() {
-        key.extend(["\n", &setting.key, "=", &setting.value.to_string()]);
-    }
-    key
 }

@@ -9,7 +9,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{Acceptor, ClientHello, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{CipherSuite, RootCertStore, ServerConfig};
 use tokio_rustls::{LazyConfigAcceptor, TlsStream};
 
 use super::blame::{Case, Late};
@@ -113,7 +113,9 @@ impl ServerSide {
             .with_protocol_versions(versions(self.options.min, Version::Tls13))
             .map_err(unusable)?;
         let builder = match &self.clients {
-            Some(clients) => builder.with_client_cert_verifier(clients.clone()),
+            Some(verifier) => builder.with_client_cert_verifier(Arc::new(ClientJudge {
+                verifier: verifier.clone(),
+            })),
             None => builder.with_no_client_auth(),
         };
         let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
@@ -156,7 +158,7 @@ impl ServerSide {
                 Err(error) => return Err((error, acceptor.take_io())),
             };
             hello = Some(Hello::of(&start.client_hello()));
-            let accept = start.into_stream_with(self.watched(ready, witness), |session| {
+            let accept = start.into_stream_with(ready.config.clone(), |session| {
                 session.set_buffer_limit(Some(SEND_BUFFER));
             });
             accept
@@ -164,7 +166,7 @@ impl ServerSide {
                 .await
                 .map_err(|(error, io)| (error, Some(io)))
         };
-        match shaking.await {
+        match witness.watch(shaking).await {
             Ok(stream) => {
                 let state = stream.get_ref().1;
                 let session = Session::of(state, state.server_name());
@@ -203,66 +205,49 @@ impl ServerSide {
             }
         }
     }
-
-    /// The shared configuration; where clients show certificates, with a judge
-    /// of this connection's own.
-    fn watched(&self, ready: &Ready, witness: &Witness) -> Arc<ServerConfig> {
-        let Some(verifier) = self.clients.clone() else {
-            return ready.config.clone();
-        };
-        let judge = Arc::new(ClientJudge {
-            witness: witness.clone(),
-            verifier,
-        });
-        let builder = ServerConfig::builder_with_details(provider(), ready.clock.clone())
-            .with_protocol_versions(versions(self.options.min, Version::Tls13));
-        let Ok(builder) = builder else {
-            return ready.config.clone();
-        };
-        let mut config = builder
-            .with_client_cert_verifier(judge)
-            .with_cert_resolver(ready.config.cert_resolver.clone());
-        config
-            .alpn_protocols
-            .clone_from(&ready.config.alpn_protocols);
-        config.ticketer = ready.config.ticketer.clone();
-        config.session_storage = ready.config.session_storage.clone();
-        Arc::new(config)
-    }
 }
 
-/// What a client offered.
+/// What a client offered, as it stood in its hello: words are made of it only
+/// when the handshake fails.
 struct Hello {
     name: Option<String>,
-    alpn: Vec<String>,
-    ciphers: Vec<String>,
+    alpn: Vec<Vec<u8>>,
+    ciphers: Vec<CipherSuite>,
 }
+
+/// How many ciphers are told.
+const MOST_CIPHERS: usize = 64;
 
 impl Hello {
     fn of(hello: &ClientHello<'_>) -> Self {
-        let named = |number: u16| {
-            let name = netloom_wire::tls::cipher_name(number);
-            name.map_or_else(|| format!("0x{number:04x}"), str::to_owned)
-        };
-        let ciphers = hello
-            .cipher_suites()
-            .iter()
-            .map(|suite| named(u16::from(*suite)));
         let alpn = hello.alpn().into_iter().flatten();
+        let ciphers = hello.cipher_suites();
         Hello {
             name: hello.server_name().map(str::to_owned),
-            alpn: alpn.map(|name| name.escape_ascii().to_string()).collect(),
-            ciphers: ciphers.take(64).collect(),
+            alpn: alpn.map(<[u8]>::to_vec).collect(),
+            ciphers: ciphers[..ciphers.len().min(MOST_CIPHERS)].to_vec(),
         }
     }
 
     fn fact(&self) -> Fact {
-        let listed = |items: &[String]| match items {
-            [] => "none".to_owned(),
-            items => items.join(" "),
+        let listed = |items: Vec<String>| {
+            if items.is_empty() {
+                "none".to_owned()
+            } else {
+                items.join(" ")
+            }
+        };
+        let named = |suite: &CipherSuite| {
+            let number = u16::from(*suite);
+            let name = netloom_wire::tls::cipher_name(number);
+            name.map_or_else(|| format!("0x{number:04x}"), str::to_owned)
         };
         let name = self.name.as_deref().unwrap_or("no name");
-        let (alpn, ciphers) = (listed(&self.alpn), listed(&self.ciphers));
+        let alpn = self.alpn.iter().map(|name| name.escape_ascii().to_string());
+        let (alpn, ciphers) = (
+            listed(alpn.collect()),
+            listed(self.ciphers.iter().map(named).collect()),
+        );
         Fact::said(
             format!("the client asks for {name}, offers protocols {alpn} and ciphers {ciphers}"),
             "ClientHello",

@@ -1,7 +1,9 @@
 //! What lies under a TLS session: the bytes, the first of which are kept.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -31,6 +33,44 @@ pub(super) struct Witness(Arc<Mutex<Seen>>);
 impl Witness {
     pub(super) fn look(&self) -> MutexGuard<'_, Seen> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+thread_local! {
+    /// Whose handshake is being polled on this thread.
+    static CURRENT: RefCell<Option<Witness>> = const { RefCell::new(None) };
+}
+
+impl Witness {
+    /// Runs `handshake` so that whoever it asks finds this witness by
+    /// [`Witness::current`]. rustls resumes a session only under the very judge
+    /// that it began with, so that all dials of an endpoint share one; what it
+    /// saw is of one dial all the same. A judge is asked while its handshake is
+    /// polled, on the same thread: that is how it is known which.
+    pub(super) async fn watch<F: Future>(&self, handshake: F) -> F::Output {
+        let mut handshake = pin!(handshake);
+        poll_fn(|cx| {
+            let before = CURRENT.replace(Some(self.clone()));
+            // Put back also when the handshake panics.
+            let _back = Back(before);
+            handshake.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// The witness of the handshake that is being polled; one of nobody's where
+    /// there is none.
+    pub(super) fn current() -> Witness {
+        CURRENT.with_borrow(Option::clone).unwrap_or_default()
+    }
+}
+
+/// Whose turn it was before.
+struct Back(Option<Witness>);
+
+impl Drop for Back {
+    fn drop(&mut self) {
+        CURRENT.set(self.0.take());
     }
 }
 

@@ -4,6 +4,7 @@
 mod certs;
 mod codes;
 mod openssl;
+mod resume;
 mod scripted;
 mod streams;
 

@@ -16,6 +16,7 @@ mod client;
 mod contract;
 mod cores;
 mod descriptors;
+mod dials;
 mod doctor;
 mod examples;
 mod explain;

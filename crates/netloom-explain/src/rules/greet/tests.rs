@@ -148,7 +148,7 @@ fn tls_where_plain_words_were_said() {
         let failure = greeting(url, "192.0.2.1:1", PEER_SPEAKS_TLS)
             .fact(Fact::FirstBytes(b"\x15\x03\x03\0\x02\x02\x0a".to_vec()));
         let diagnosis = diagnose(&failure, &Answers::default());
-        assert_eq!(commands(&diagnosis), [command], "{diagnosis}");
+        assert_eq!(commands(&diagnosis)[0], command, "{diagnosis}");
         assert_eq!(first(&diagnosis).0, Verdict::Confirmed);
         assert_eq!(diagnosis.causes[0].because, "it answered with a TLS alert");
     }

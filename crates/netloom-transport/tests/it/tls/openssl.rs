@@ -3,14 +3,14 @@
 use std::process::Stdio;
 
 use netloom_transport::tls::codes;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 use super::certs::{Folder, Leaf, root};
 use super::{Served, dial, told, world};
 
 #[expect(clippy::print_stdout, reason = "what is skipped is said")]
-fn installed() -> bool {
+pub(super) fn installed() -> bool {
     let found = std::process::Command::new("openssl")
         .arg("version")
         .output()
@@ -25,7 +25,7 @@ fn installed() -> bool {
     found
 }
 
-fn openssl(arguments: &str) -> Child {
+pub(super) fn openssl(arguments: &str) -> Child {
     Command::new("openssl")
         .args(arguments.split_whitespace())
         .stdin(Stdio::piped())
@@ -34,6 +34,22 @@ fn openssl(arguments: &str) -> Child {
         .kill_on_drop(true)
         .spawn()
         .unwrap()
+}
+
+/// What `s_server` says, and the port it told.
+pub(super) async fn accepting(server: &mut Child) -> (Lines<BufReader<ChildStdout>>, String) {
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    loop {
+        let line = lines
+            .next_line()
+            .await
+            .unwrap()
+            .expect("s_server told no port");
+        if let Some(address) = line.strip_prefix("ACCEPT ") {
+            let port = address.rsplit_once(':').unwrap().1.to_owned();
+            return (lines, port);
+        }
+    }
 }
 
 #[tokio::test]
@@ -122,17 +138,7 @@ async fn we_talk_to_s_server() {
         let mut server = openssl(&format!(
             "s_server -accept 127.0.0.1:0 -cert {cert} -key {cert} {fatal} {serve}"
         ));
-        let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
-        let port = loop {
-            let line = lines
-                .next_line()
-                .await
-                .unwrap()
-                .expect("s_server told no port");
-            if let Some(address) = line.strip_prefix("ACCEPT ") {
-                break address.rsplit_once(':').unwrap().1.to_owned();
-            }
-        };
+        let (mut lines, port) = accepting(&mut server).await;
         let dialled = dial(
             &cx,
             format!("tls://127.0.0.1:{port},ca={ca},ca-only,{ask}").trim_end_matches(','),
