@@ -68,6 +68,11 @@ fn spoken(first: &[u8]) -> Option<&'static str> {
 const OPENINGS: &[(&str, &str)] = &[
     ("PRI * HTTP/2", "HTTP/2"),
     ("HTTP/", "HTTP"),
+    // A server of HTTP/0.9, or one that answers nonsense so, says only the page.
+    ("<!DOCTYPE HTML", "HTTP"),
+    ("<!DOCTYPE html", "HTTP"),
+    ("<!doctype html", "HTTP"),
+    ("<html", "HTTP"),
     ("SSH-", "SSH"),
     ("RTSP/", "RTSP"),
     ("SIP/2.0", "SIP"),
