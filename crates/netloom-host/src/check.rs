@@ -5,8 +5,8 @@ use std::sync::Arc;
 use netloom_app::{KINDS, ServiceKind, kind};
 use netloom_base::complaint::nearest;
 use netloom_base::failure::Fact;
-use netloom_base::{Complaint, EndpointSet, Failure, Kind, Limits, Role, SettingError, Stack};
-use netloom_protocol::{Offer, Service, protocol_for};
+use netloom_base::{Complaint, EndpointSet, Failure, Limits, Role, SettingError, Stack};
+use netloom_protocol::{Answering, Offer, answering};
 use netloom_transport::Net;
 
 use crate::plan::{Plan, ServicePlan, Source, Written, in_order};
@@ -20,7 +20,7 @@ pub struct Prepared {
     /// What it gives.
     pub offer: Offer,
     /// Where it listens, and what answers there.
-    pub on: Vec<(Stack, Arc<dyn Service>)>,
+    pub on: Vec<(Stack, Answering)>,
     /// Its limits.
     pub limits: Limits,
 }
@@ -62,23 +62,11 @@ impl Checker<'_> {
         let (kind, offer) = offer?;
         let mut on = Vec::new();
         for (written, stack) in stacks {
-            let Some(protocol) = protocol_for(&stack) else {
-                self.refuse(
-                    written,
-                    format!(
-                        "`{}` is served over {}, and this gives {}",
-                        kind.name(),
-                        Kind::Stream,
-                        stack.kind()
-                    ),
-                );
-                continue;
-            };
-            match protocol.service_for(&offer, &service.settings) {
+            match answering(&stack, &offer, &service.settings) {
                 Ok(answering) => on.push((stack, answering)),
                 Err(errors) => {
                     for error in errors {
-                        self.refuse(written, error.to_string());
+                        self.refuse(written, format!("`{}`: {error}", kind.name()));
                     }
                 }
             }

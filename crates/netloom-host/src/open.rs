@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use netloom_base::{Endpoint, EndpointSet, Failure, Kind, Limits, Role};
-use netloom_protocol::{Offer, Service, protocol_for};
+use netloom_base::{Endpoint, EndpointSet, Failure, Kind, Limits, Role, Settings};
+use netloom_protocol::{Offer, Service, answering};
 use netloom_transport::net::complaint;
 use netloom_transport::{Conn, Cx};
 
@@ -74,17 +74,11 @@ impl Listen {
             let set: EndpointSet = text.parse().map_err(|error| complaint(&error))?;
             for endpoint in set.iter() {
                 let stack = cx.net().stack(&endpoint, Role::Bind)?;
-                stack
-                    .require(Kind::Stream)
-                    .map_err(|error| complaint(&error))?;
-                let answering = protocol_for(&stack)
-                    .map(|protocol| protocol.service_for(&offer, &netloom_base::Settings::new()));
-                match answering {
-                    Some(Ok(service)) => on.push((stack, service)),
-                    Some(Err(errors)) => {
+                match answering(&stack, &offer, &Settings::new()) {
+                    Ok(answering) => on.push((stack, answering)),
+                    Err(errors) => {
                         return Err(refused(&endpoint, errors.first().map(ToString::to_string)));
                     }
-                    None => return Err(refused(&endpoint, None)),
                 }
             }
         }
@@ -120,7 +114,7 @@ impl Server {
     pub fn endpoints(&self) -> Vec<Endpoint> {
         self.running
             .bound()
-            .map(|(_, bound)| bound.endpoint())
+            .map(|(_, endpoint)| endpoint.clone())
             .collect()
     }
 

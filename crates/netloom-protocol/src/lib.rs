@@ -5,6 +5,7 @@
 //! is one room here and one line in [`registry`].
 #![forbid(unsafe_code)]
 
+pub mod datagrams;
 pub mod greeting;
 pub mod offer;
 pub mod opening;
@@ -13,8 +14,9 @@ pub mod service;
 
 pub mod raw;
 
+pub use datagrams::{Answer, Answering, DatagramService, each};
 pub use greeting::{Greeted, Visit};
 pub use offer::Offer;
 pub use opening::Opening;
-pub use registry::{PROTOCOLS, Protocol, protocol_for};
+pub use registry::{PROTOCOLS, Protocol, answering, protocol_for};
 pub use service::{MessageService, Service, finish, from_fn};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use netloom_base::Opens;
 
+use crate::datagrams::DatagramService;
 use crate::service::{LONG_IDLE, MessageService, Service};
 
 /// What an application gives. A protocol carries the kinds it can.
@@ -23,6 +24,14 @@ impl Offer {
         match self {
             Offer::Bytes(_) => "a stream of bytes",
             Offer::Messages(_) => "messages",
+        }
+    }
+
+    /// The same for datagrams, where that makes sense.
+    pub fn datagrams(&self) -> Option<Arc<dyn DatagramService>> {
+        match self {
+            Offer::Bytes(service) => service.clone().datagrams(),
+            Offer::Messages(_) => None,
         }
     }
 

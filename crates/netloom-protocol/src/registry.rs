@@ -5,6 +5,7 @@ use std::sync::Arc;
 use netloom_base::{Card, Failure, Kind, SettingError, Settings, Stack};
 use netloom_transport::{BoxFuture, Conn, Cx, Layer};
 
+use crate::datagrams::Answering;
 use crate::greeting::{Greeted, Visit};
 use crate::offer::Offer;
 use crate::service::Service;
@@ -43,6 +44,32 @@ pub trait Protocol: Send + Sync {
 
 /// Every protocol of this build.
 pub static PROTOCOLS: &[&dyn Protocol] = &[&crate::raw::Raw];
+
+/// What answers `offer` on `stack`, or why nothing can.
+///
+/// # Errors
+/// One for each thing that is wrong; its key is `on` where the stack is.
+pub fn answering(
+    stack: &Stack,
+    offer: &Offer,
+    settings: &Settings,
+) -> Result<Answering, Vec<SettingError>> {
+    let refused = |message: String| Err(vec![SettingError::new("on", None, message)]);
+    if stack.kind() == Kind::Datagram {
+        return match offer.datagrams() {
+            Some(service) => Ok(Answering::Datagrams(service)),
+            None => refused(format!("{} cannot be carried by datagrams", offer.word())),
+        };
+    }
+    match protocol_for(stack) {
+        Some(protocol) => protocol.service_for(offer, settings).map(Answering::Conns),
+        None => refused(format!(
+            "it is served over {}, and this gives {}",
+            Kind::Stream,
+            stack.kind()
+        )),
+    }
+}
 
 /// The protocol that answers on `stack`: the one its top layer names, or plain
 /// bytes where it names none.

@@ -8,6 +8,8 @@ use netloom_transport::scratch::with_scratch;
 use netloom_transport::{BoxFuture, Close, Conn, Cx, Messages};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
+use crate::datagrams::DatagramService;
+
 /// How long an idle connection of a service that keeps connections open lives.
 pub const LONG_IDLE: Duration = Duration::from_hours(1);
 
@@ -29,6 +31,11 @@ pub trait Service: Send + Sync {
     /// How long a connection may be idle unless its limits say otherwise.
     fn idle(&self) -> Duration {
         LONG_IDLE
+    }
+
+    /// The same for datagrams, where that makes sense.
+    fn datagrams(self: Arc<Self>) -> Option<Arc<dyn DatagramService>> {
+        None
     }
 
     /// The value that serves one core, for a service that keeps state per core.

@@ -1,9 +1,10 @@
-//! `time`: what time it is, once on connect.
+//! `time`: what time it is, once on connect, or to every datagram.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use netloom_base::{Failure, Key, SettingError, Settings, Stage, Timestamp, settings};
-use netloom_protocol::{Offer, Service, finish};
+use netloom_protocol::{Answer, DatagramService, Offer, Service, each, finish};
 use netloom_transport::{BoxFuture, Conn, Cx};
 use tokio::io::AsyncWriteExt;
 
@@ -87,6 +88,18 @@ impl Service for Clock {
             }
             finish(conn, cx).await
         })
+    }
+
+    fn datagrams(self: Arc<Self>) -> Option<Arc<dyn DatagramService>> {
+        Some(each(Clock {
+            format: self.format,
+        }))
+    }
+}
+
+impl Answer for Clock {
+    fn answer<'r>(&'r self, _: &'r [u8], cx: &Cx) -> Option<Cow<'r, [u8]>> {
+        Some(tell(self.format, cx.wall()).into())
     }
 }
 
