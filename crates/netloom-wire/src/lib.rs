@@ -4,6 +4,8 @@
 //! meaning out, and back. Every room here is property-tested and fuzzed.
 #![forbid(unsafe_code)]
 
+pub mod coding;
 pub mod escape;
+pub mod framing;
 pub mod lines;
 pub mod tls;
