@@ -9,6 +9,7 @@ mod client;
 mod contract;
 mod first_client;
 mod flags;
+mod messages;
 mod serving;
 mod talk;
 mod verb;

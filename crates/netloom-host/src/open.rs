@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use netloom_base::{Endpoint, EndpointSet, Failure, Kind, Limits, Role, Settings};
-use netloom_protocol::{Offer, Service, answering};
+use netloom_protocol::{Framing, MessageService, Offer, Service, answering};
 use netloom_transport::net::complaint;
 use netloom_transport::{Conn, Cx};
 
@@ -32,6 +32,7 @@ pub fn listen(endpoint: &str) -> Listen {
     Listen {
         endpoints: vec![endpoint.to_owned()],
         limits: Limits::default(),
+        carried: Settings::new(),
     }
 }
 
@@ -40,6 +41,7 @@ pub fn listen(endpoint: &str) -> Listen {
 pub struct Listen {
     endpoints: Vec<String>,
     limits: Limits,
+    carried: Settings,
 }
 
 impl Listen {
@@ -53,6 +55,24 @@ impl Listen {
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
+    }
+
+    /// Carries messages over streams in this framing.
+    pub fn framing(mut self, framing: Framing) -> Self {
+        self.carried = self.carried.with("framing", framing.name());
+        self
+    }
+
+    /// Binds and holds every conversation with `service` in whole messages, on
+    /// the current runtime. A stream needs a [`framing`](Listen::framing).
+    ///
+    /// # Errors
+    /// As [`Listen::serve`].
+    pub async fn serve_messages(
+        self,
+        service: impl MessageService + 'static,
+    ) -> Result<Server, Failure> {
+        self.offer(Offer::Messages(Arc::new(service))).await
     }
 
     /// Binds and answers every connection with `service`, on the current runtime.
@@ -74,7 +94,7 @@ impl Listen {
             let set: EndpointSet = text.parse().map_err(|error| complaint(&error))?;
             for endpoint in set.iter() {
                 let stack = cx.net().stack(&endpoint, Role::Bind)?;
-                match answering(&stack, &offer, &Settings::new()) {
+                match answering(&stack, &offer, &self.carried) {
                     Ok(answering) => on.push((stack, answering)),
                     Err(errors) => {
                         return Err(refused(&endpoint, errors.first().map(ToString::to_string)));

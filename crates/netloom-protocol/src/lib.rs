@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod datagrams;
+pub mod framed;
 pub mod greeting;
 pub mod offer;
 pub mod opening;
@@ -15,8 +16,9 @@ pub mod service;
 pub mod raw;
 
 pub use datagrams::{Answer, Answering, DatagramService, each};
+pub use framed::{Framed, FramedService, Framing, LONGEST_MESSAGE, WithFraming};
 pub use greeting::{Greeted, Visit};
 pub use offer::Offer;
 pub use opening::Opening;
-pub use registry::{PROTOCOLS, Protocol, answering, protocol_for};
-pub use service::{MessageService, Service, finish, from_fn};
+pub use registry::{PROTOCOLS, Protocol, answering, keys, protocol_for};
+pub use service::{MessageService, Service, each_message, finish, from_fn};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use netloom_base::Opens;
 
 use crate::datagrams::DatagramService;
-use crate::service::{LONG_IDLE, MessageService, Service};
+use crate::service::{MessageService, Service};
 
 /// What an application gives. A protocol carries the kinds it can.
 #[derive(Clone)]
@@ -35,11 +35,19 @@ impl Offer {
         }
     }
 
+    /// The same in whole messages, where that makes sense.
+    pub fn messages(&self) -> Option<Arc<dyn MessageService>> {
+        match self {
+            Offer::Bytes(service) => service.clone().messages(),
+            Offer::Messages(service) => Some(service.clone()),
+        }
+    }
+
     /// How long its conversations may be idle unless their limits say otherwise.
     pub fn idle(&self) -> Duration {
         match self {
             Offer::Bytes(service) => service.idle(),
-            Offer::Messages(_) => LONG_IDLE,
+            Offer::Messages(service) => service.idle(),
         }
     }
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use netloom_base::{Failure, Key, SettingError, Settings, Stage};
-use netloom_protocol::{Answer, DatagramService, Offer, Service, each};
+use netloom_protocol::{
+    Answer, DatagramService, MessageService, Offer, Service, each, each_message,
+};
 use netloom_transport::scratch::with_scratch;
 use netloom_transport::{BoxFuture, Close, Conn, Cx, Notice};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -51,6 +53,10 @@ impl Service for Echo {
 
     fn datagrams(self: Arc<Self>) -> Option<Arc<dyn DatagramService>> {
         Some(each(*self))
+    }
+
+    fn messages(self: Arc<Self>) -> Option<Arc<dyn MessageService>> {
+        Some(each_message(*self))
     }
 }
 

@@ -8,7 +8,9 @@ use std::task::{Context, Poll};
 
 use netloom_base::failure::Fact;
 use netloom_base::{Code, Failure, Key, Opens, SettingError, Settings, Side, Stage, settings};
-use netloom_protocol::{Answer, DatagramService, Offer, Service, each, finish};
+use netloom_protocol::{
+    Answer, DatagramService, MessageService, Offer, Service, each, each_message, finish,
+};
 use netloom_transport::scratch::with_scratch;
 use netloom_transport::{BoxFuture, Conn, Cx, Notice};
 use netloom_wire::{escape, lines::Lines};
@@ -91,9 +93,13 @@ impl Service for Once {
     fn datagrams(self: Arc<Self>) -> Option<Arc<dyn DatagramService>> {
         Some(each(Said(self.text.clone())))
     }
+
+    fn messages(self: Arc<Self>) -> Option<Arc<dyn MessageService>> {
+        Some(each_message(Said(self.text.clone())))
+    }
 }
 
-/// Says the text to every datagram.
+/// Says the text to every datagram or message.
 struct Said(Vec<u8>);
 
 impl Answer for Said {
@@ -147,6 +153,10 @@ impl Service for PerLine {
 
     fn datagrams(self: Arc<Self>) -> Option<Arc<dyn DatagramService>> {
         Some(each(Said(self.text.clone())))
+    }
+
+    fn messages(self: Arc<Self>) -> Option<Arc<dyn MessageService>> {
+        Some(each_message(Said(self.text.clone())))
     }
 }
 

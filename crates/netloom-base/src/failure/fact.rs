@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::certificate::Certificate;
 use super::code::Code;
 use super::errno::Errno;
+use super::frame::BadFrame;
 use super::icmp::Icmp;
 
 /// One thing known about a failure.
@@ -44,6 +45,8 @@ pub enum Fact {
     Alert(u8),
     /// The certificates that were presented, the end's own first.
     Chain(Vec<Certificate>),
+    /// A message that could not be taken whole.
+    Frame(Box<BadFrame>),
     /// How a program ended.
     Exit(String),
     /// What a person wrote, drawn with a caret.
@@ -111,6 +114,7 @@ impl Fact {
             Fact::Moved { .. } => "counters",
             Fact::FirstBytes(_) => "recv",
             Fact::Alert(_) | Fact::Chain(_) => "tls",
+            Fact::Frame(_) => "framing",
             Fact::Exit(_) => "wait",
             Fact::Complaint(_) => "parse",
             Fact::Answered { .. } => "dns",
@@ -137,6 +141,7 @@ impl fmt::Display for Fact {
                 }
                 Ok(())
             }
+            Fact::Frame(frame) => write!(f, "{frame}"),
             Fact::Exit(how) => write!(f, "the program ended with {how}"),
             Fact::Complaint(complaint) => write!(f, "{complaint}"),
             Fact::Answered {

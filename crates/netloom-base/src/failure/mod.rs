@@ -9,6 +9,7 @@ mod certificate;
 mod code;
 mod errno;
 pub(crate) mod fact;
+mod frame;
 mod icmp;
 mod stage;
 
@@ -20,6 +21,7 @@ pub use certificate::Certificate;
 pub use code::{CODES, Code, catalogue};
 pub use errno::{Errno, classify};
 pub use fact::Fact;
+pub use frame::{BadFrame, FrameTrouble};
 pub use icmp::Icmp;
 pub use stage::{Side, Stage, Step};
 

@@ -9,6 +9,7 @@ mod ask;
 mod bind;
 mod connect;
 mod draft;
+mod framing;
 mod limits;
 mod path;
 mod refused;
@@ -33,6 +34,7 @@ pub const RULES: &[&[Rule]] = &[
     refused::RULES,
     connect::RULES,
     limits::RULES,
+    framing::RULES,
 ];
 
 /// Asks the rules; where none decides, tells what the failure itself knew.

@@ -2,7 +2,8 @@
 //!
 //! JSON has no bytes, no extensions and only texts as keys. Bytes are shown as
 //! `{"base64":"…"}`, an extension as `{"ext":5,"base64":"…"}`, a key that is no
-//! text as its JSON. Numbers that JSON cannot write are shown as texts.
+//! text as its JSON. Numbers that JSON cannot write are shown as texts. A value
+//! with an array or a map as a key has no JSON.
 
 use std::fmt::Write as _;
 
@@ -211,6 +212,9 @@ impl<'a> Reader<'a> {
         for i in 0..count {
             if i > 0 {
                 json.push(',');
+            }
+            if matches!(self.left.first(), Some(0x80..=0x9f | 0xdc..=0xdf)) {
+                return None; // quoted in quotes in quotes: it would double with each
             }
             let mut key = String::new();
             self.value(&mut key, depth + 1)?;

@@ -97,6 +97,7 @@ fn what_json_lacks_is_shown_in_its_words() {
         // Not one value: as it came.
         (b"\x01\x02", r"\x01\x02"),
         (b"\xdd\xff\xff\xff\xff", r"\xdd\xff\xff\xff\xff"),
+        (b"\x81\x81\x01\x02\x03", r"\x81\x81\x01\x02\x03"),
     ] {
         assert_eq!(Coding::MsgPack.show(bytes), text);
     }
