@@ -6,7 +6,7 @@ use netloom_app::{KINDS, ServiceKind, kind};
 use netloom_base::complaint::nearest;
 use netloom_base::failure::Fact;
 use netloom_base::{Complaint, EndpointSet, Failure, Limits, Role, SettingError, Settings, Stack};
-use netloom_protocol::{Answering, Offer, answering, keys as protocol_keys};
+use netloom_protocol::{Answering, Offer, answering, keys as protocol_keys, misread};
 use netloom_transport::Net;
 
 use crate::plan::{Plan, ServicePlan, Source, Written, in_order};
@@ -62,7 +62,10 @@ impl Checker<'_> {
             .iter()
             .flat_map(|on| self.stacks(on).into_iter().map(move |stack| (on, stack)))
             .collect();
-        let (kind, offer) = offer?;
+        let Some((kind, offer)) = offer else {
+            self.settings(&misread(&carried), service);
+            return None;
+        };
         let mut on = Vec::new();
         let mut misset = Vec::new();
         for (written, stack) in stacks {

@@ -20,5 +20,5 @@ pub use framed::{Framed, FramedService, Framing, LONGEST_MESSAGE, WithFraming};
 pub use greeting::{Greeted, Visit};
 pub use offer::Offer;
 pub use opening::Opening;
-pub use registry::{PROTOCOLS, Protocol, answering, keys, protocol_for};
+pub use registry::{PROTOCOLS, Protocol, answering, keys, misread, protocol_for};
 pub use service::{MessageService, Service, each_message, finish, from_fn};

@@ -20,6 +20,12 @@ pub trait Protocol: Send + Sync {
         &[]
     }
 
+    /// What of those cannot be read, where no offer is at hand.
+    fn misread(&self, settings: &Settings) -> Vec<SettingError> {
+        let _ = settings;
+        Vec::new()
+    }
+
     /// The service that holds one conversation of `offer` in this protocol, or
     /// why it cannot.
     fn service_for(
@@ -55,6 +61,12 @@ pub static PROTOCOLS: &[&dyn Protocol] = &[&crate::raw::Raw];
 pub fn keys() -> Vec<Key> {
     let all = PROTOCOLS.iter().flat_map(|protocol| protocol.keys());
     all.copied().collect()
+}
+
+/// What of them cannot be read by whoever reads it.
+pub fn misread(settings: &Settings) -> Vec<SettingError> {
+    let of = |protocol: &&dyn Protocol| protocol.misread(&settings.clone().take(protocol.keys()));
+    PROTOCOLS.iter().flat_map(of).collect()
 }
 
 /// What answers `offer` on `stack`, or why nothing can.

@@ -64,6 +64,10 @@ impl Protocol for Raw {
         Carriage::KEYS
     }
 
+    fn misread(&self, settings: &Settings) -> Vec<SettingError> {
+        Carriage::read(settings).err().unwrap_or_default()
+    }
+
     fn service_for(
         &self,
         offer: &Offer,
