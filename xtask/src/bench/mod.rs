@@ -6,6 +6,7 @@
 //! that a machine that gets slower does not move it.
 
 mod echo;
+mod framing;
 mod idle;
 mod load;
 mod machine;
@@ -35,6 +36,11 @@ struct Bench {
 
 type Benchmark = fn(&Bench) -> Outcome;
 
+/// What needs neither servers nor clients, and builds its own program.
+type Small = fn(usize) -> Outcome;
+
+const SMALL: &[(&str, Small)] = &[("framing", framing::bench)];
+
 const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("echo", echo::bench),
     ("idle", idle::bench),
@@ -53,13 +59,18 @@ pub(crate) fn verb(args: Vec<String>) -> Outcome {
     let [name] = words.as_slice() else {
         return Err(format!("which one? {}", names()));
     };
+    if rounds < 2 {
+        return Err("--rounds is at least 2: the first is dropped".to_owned());
+    }
+    if let Some((_, small)) = SMALL.iter().find(|(known, _)| known == name) {
+        machine::warn_if_busy();
+        println!("{}", machine::line());
+        return small(rounds);
+    }
     let (_, benchmark) = BENCHMARKS
         .iter()
         .find(|(known, _)| known == name)
         .ok_or_else(|| format!("there is no benchmark {name}: {}", names()))?;
-    if rounds < 2 {
-        return Err("--rounds is at least 2: the first is dropped".to_owned());
-    }
 
     // Before we build: that is load too.
     machine::warn_if_busy();
@@ -85,7 +96,12 @@ pub(crate) fn release_netloom() -> Outcome<PathBuf> {
 }
 
 fn names() -> String {
-    let names: Vec<_> = BENCHMARKS.iter().map(|(name, _)| *name).collect();
+    let small = SMALL.iter().map(|(name, _)| *name);
+    let names: Vec<_> = BENCHMARKS
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(small)
+        .collect();
     names.join(", ")
 }
 

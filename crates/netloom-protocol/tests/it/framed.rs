@@ -8,7 +8,7 @@ use netloom_base::failure::{Fact, FrameTrouble};
 use netloom_base::{Code, Failure, Role, Settings};
 use netloom_protocol::{
     Answer, Framed, Framing, LONGEST_MESSAGE, MessageService, Offer, PROTOCOLS, Protocol,
-    WithFraming, each_message,
+    WithFraming, answering, each_message,
 };
 use netloom_transport::sim::{Link, Sim};
 use netloom_transport::{BoxFuture, Close, Conn, Cx, Messages};
@@ -414,4 +414,37 @@ fn the_limit_is_a_mebibyte_unless_it_is_chosen() {
         tokio::join!(read, write);
     })
     .unwrap();
+}
+
+#[test]
+fn datagrams_need_no_framing_and_refuse_one() {
+    struct Silent;
+    impl netloom_protocol::Service for Silent {
+        fn serve<'a>(&'a self, _: Conn, _: &'a Cx) -> BoxFuture<'a, Result<(), Failure>> {
+            Box::pin(async { Ok(()) })
+        }
+    }
+    let cx = Sim::new(11).host("server");
+    let udp = cx
+        .net()
+        .stack(&"udp://server:7".parse().unwrap(), Role::Bind)
+        .unwrap();
+    let tcp = cx.net().stack(&AT.parse().unwrap(), Role::Bind).unwrap();
+    let offer = Offer::Bytes(Arc::new(Silent));
+    let framed = Settings::new().with("framing", "len16");
+    let told = |stack, settings: &Settings| {
+        let errors = answering(stack, &offer, settings).unwrap_err();
+        (errors[0].key.clone(), errors[0].message.clone())
+    };
+    let (key, why) = told(&udp, &framed);
+    assert_eq!(key, "framing");
+    assert_eq!(
+        why,
+        "`framing` is for streams, and datagrams are messages already"
+    );
+    // A kind that knows no messages is not forced into them.
+    let (key, why) = told(&tcp, &framed);
+    assert_eq!(key, "framing");
+    assert!(why.contains("leave `framing` out"), "{why}");
+    assert!(answering(&tcp, &offer, &Settings::new()).is_ok());
 }

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
 
 use super::saying;
-use crate::client::{open, patient};
+use crate::client::{open, patient, until_closed};
 use crate::program::{Program, Server, run};
 use crate::told;
 
@@ -128,6 +128,49 @@ fn a_message_above_the_limit_is_refused_by_its_header() {
 }
 
 #[test]
+fn a_peer_that_speaks_otherwise_is_told() {
+    for (framing, bytes, cause) in [
+        (
+            "json",
+            &b"hello there\n"[..],
+            "the peer speaks lines, not json",
+        ),
+        (
+            "netstring",
+            b"hello there\n",
+            "the peer speaks lines, not netstring",
+        ),
+        (
+            "netstring",
+            b"SSH-2.0-x\r\n",
+            "the peer speaks SSH, not netstring",
+        ),
+        (
+            "json",
+            b"1\n{]\n",
+            "the peer said something that is not json among what is",
+        ),
+        (
+            "msgpack",
+            b"\xc1\xc1\xc1",
+            "the peer does not speak msgpack",
+        ),
+    ] {
+        let (url, server) = saying(bytes, false);
+        let ended = Program::netloom(["connect", &url, "--framing", framing]).end();
+        drop(server.join().unwrap());
+        assert_eq!(ended.code, Some(1), "{framing}: {ended:?}");
+        let told = &ended.stderr;
+        assert!(told.starts_with("error[recv.bad-frame]: tcp://"), "{told}");
+        assert!(told.contains(cause), "{told}");
+        assert!(
+            told.contains(&format!("it was read as {framing}, and begins with ")),
+            "{told}"
+        );
+    }
+}
+
+#[test]
 fn the_command_that_is_offered_works() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("tcp://{}", listener.local_addr().unwrap());
@@ -165,7 +208,7 @@ fn the_command_that_is_offered_works() {
 
 #[test]
 fn a_server_tells_of_half_messages_and_serves_on() {
-    let server = Server::netloom(&[
+    let mut server = Server::netloom(&[
         "listen",
         "tcp://127.0.0.1:0",
         "--echo",
@@ -180,8 +223,12 @@ fn a_server_tells_of_half_messages_and_serves_on() {
     assert_eq!(told::text(&failed, "code"), "recv.partial", "{failed}");
     let mut good = open(server.addr());
     crate::client::echoed(&mut good, b"\0\x02hi");
+    // At rest between two messages it is let go, and sees an orderly end.
+    server.program.signal("INT");
+    assert_eq!(until_closed(&mut good), b"");
     drop(good);
-    server.stop();
+    let ended = server.program.end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
 #[test]
