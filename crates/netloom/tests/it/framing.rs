@@ -17,6 +17,36 @@ const VENV: &str = concat!(
     "/../../target/peers/venv/bin/python"
 );
 
+/// Types at a terminal, and waits for what each line brings.
+const TYPIST: &str = r#"
+import os, pty, signal, sys
+signal.alarm(30)
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+seen = b""
+def until(text):
+    global seen
+    while text not in seen:
+        seen += os.read(fd, 4096)
+    seen = seen[seen.index(text) + len(text):]
+def types(line, *wanted):
+    os.write(fd, line + b"\n")
+    until(line) # the terminal's own echo
+    for text in wanted:
+        until(text)
+types(b'{"a":1}', b'{"a":1}')
+types(b"{oops", b"error[send.unframeable]: line 2 of the input", b"explain send.unframeable")
+types(b"[2]", b"[2]")
+os.write(fd, b"\x04")
+try:
+    while os.read(fd, 4096):
+        pass
+except OSError:
+    pass # a terminal ends so
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"#;
+
 const FRAMINGS: [&str; 11] = [
     "lines",
     "crlf",
@@ -363,4 +393,19 @@ fn the_file_knows_framing() {
         "{ended:?}"
     );
     assert!(ended.stderr.contains("nearest: max-message"), "{ended:?}");
+}
+
+#[test]
+fn a_person_who_mistypes_may_type_again() {
+    let Some(mut python) = python("json") else {
+        return;
+    };
+    let netloom = env!("CARGO_BIN_EXE_netloom");
+    let args = ["-c", TYPIST, netloom, "connect", "exec:cat", "--framing"];
+    let ended = Program::start(python.args(args).arg("json")).end();
+    assert_eq!(
+        (ended.code, ended.stderr.as_str()),
+        (Some(0), ""),
+        "{ended:?}"
+    );
 }
