@@ -319,7 +319,11 @@ impl Framed {
 }
 
 fn next(decoder: &mut Decoder, input: &mut &[u8]) -> Result<Option<Vec<u8>>, FrameError> {
-    decoder.frame(input).map(|found| found.map(<[u8]>::to_vec))
+    let found = decoder.frame(input)?.map(<[u8]>::to_vec);
+    if input.is_empty() {
+        decoder.rest(); // the next read may be long in coming
+    }
+    Ok(found)
 }
 
 impl Messages for Framed {

@@ -51,6 +51,7 @@ pub(super) async fn talk(
     let mut desk = Desk {
         peer: conn.framed(spoken.framing).at_most(spoken.longest),
         stdio,
+        keep_open: script.send.is_some() && script.expect.is_some(),
         typed: Typed::new(&spoken, script.send),
         next: None,
         out: Vec::new(),
@@ -58,7 +59,6 @@ pub(super) async fn talk(
         decode: spoken.decode,
         json: face.is_json().then_some(id),
         expect: script.expect,
-        keep_open: until_peer_ends && !script.until_peer_ends,
         keep_stdout: script.keep_stdout || face.is_json(),
         met: false,
         heard: false,

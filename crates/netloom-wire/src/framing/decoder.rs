@@ -199,10 +199,7 @@ impl Decoder {
             return Err(failed.clone());
         }
         loop {
-            if self.given {
-                self.held.clear();
-                self.given = false;
-            }
+            self.forget();
             let found = if input.is_empty() {
                 None
             } else {
@@ -233,6 +230,21 @@ impl Decoder {
             *input = rest;
             self.before += 1;
             return Ok(Some((uncut, message)));
+        }
+    }
+
+    /// Gives back the memory of a message that was put together and given out.
+    /// For whoever may not come back for long: the next message does it too.
+    pub fn rest(&mut self) {
+        self.forget();
+        self.hold(&[]);
+    }
+
+    /// What was given out is no part of what comes.
+    fn forget(&mut self) {
+        if self.given {
+            self.held.clear();
+            self.given = false;
         }
     }
 
@@ -317,6 +329,11 @@ impl Decoder {
             self.held.reserve_exact(roomy - self.held.len());
         }
         self.held.extend_from_slice(piece);
+    }
+
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.held.capacity()
     }
 
     fn fail(&mut self, wrong: Wrong, input: &[u8]) -> FrameError {

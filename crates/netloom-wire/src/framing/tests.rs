@@ -350,12 +350,14 @@ fn what_was_held_is_given_back_at_rest() {
         .frame(&vec![7; 100_000])
         .unwrap()
         .write_to(&mut stream);
-    for read in stream.chunks(1000) {
-        decoder
-            .feed(read, |message| assert_eq!(message.len(), 100_000))
-            .unwrap();
+    for mut read in stream.chunks(1000) {
+        let found = decoder.frame(&mut read).unwrap();
+        assert!(found.is_none_or(|message| message.len() == 100_000));
     }
     assert_eq!((decoder.held(), decoder.messages()), (0, 1));
+    assert!(decoder.room() >= 100_000);
+    decoder.rest();
+    assert_eq!(decoder.room(), 0);
 }
 
 #[test]
