@@ -10,6 +10,7 @@ use netloom_transport::{Accepted, Conn, Cx, Listener};
 
 use crate::client::converse;
 use crate::contract::{Stop, timeout};
+use crate::messages::spoken;
 use crate::serving::limits;
 use crate::talk::{Script, talk};
 use crate::view::{Face, now};
@@ -31,6 +32,7 @@ pub(crate) fn first_client(urls: &[&str], matches: &ArgMatches, face: &Face) -> 
         )
     })?;
     let keep = matches.get_flag("keep");
+    let spoken = spoken(matches)?;
     converse(
         timeout(matches)?,
         "no client came and went in time",
@@ -52,7 +54,13 @@ pub(crate) fn first_client(urls: &[&str], matches: &ArgMatches, face: &Face) -> 
                         .map_or_else(String::new, |peer| format!(" from {peer}"));
                     face.say(&format!("conn {} opened{peer}", conn.id()));
                 }
-                let ended = hold(conn, &stack, &limits, keep, face, &cx).await;
+                let script = Script {
+                    until_peer_ends: std::io::stdin().is_terminal(),
+                    keep_stdout: keep,
+                    spoken,
+                    ..Script::default()
+                };
+                let ended = hold(conn, &stack, &limits, script, face, &cx).await;
                 match ended {
                     Ok(story) => {
                         face.record(&story, &story, now());
@@ -115,7 +123,7 @@ async fn hold(
     conn: Conn,
     stack: &Stack,
     limits: &Limits,
-    keep: bool,
+    script: Script,
     face: &Face,
     cx: &Cx,
 ) -> Result<Story, Failure> {
@@ -124,12 +132,6 @@ async fn hold(
         .await;
     let silent = || Failure::new(Stage::Greet, Side::Peer, Code::GREET_TIMEOUT);
     let conn = greeted.ok_or_else(silent)??.stream()?;
-    let until_peer_ends = std::io::stdin().is_terminal();
-    let script = Script {
-        until_peer_ends,
-        keep_stdout: keep,
-        ..Script::default()
-    };
     let began = cx.now();
     let mut story = begun(stack, &conn);
     let carried = talk(conn, script, face, cx).await?;

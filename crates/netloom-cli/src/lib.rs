@@ -10,6 +10,7 @@ mod contract;
 mod explaining;
 mod first_client;
 mod flags;
+mod messages;
 mod serving;
 mod talk;
 mod verb;

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use crate::client::{Signals, explained, runtime, signals};
 use crate::contract::{Stop, asking, timeout, with_timeout};
 use crate::flags::{settings, with_keys};
+use crate::messages::with_carrying_flags;
 use crate::view::Face;
 
 /// Events that may wait to be shown. More are counted and told as lost.
@@ -26,7 +27,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Adds the flags of every verb that serves.
 pub(crate) fn with_serving_flags(command: Command) -> Command {
-    with_keys(with_running_flags(command), Limits::KEYS, "Limits")
+    let command = with_carrying_flags(with_running_flags(command));
+    with_keys(command, Limits::KEYS, "Limits")
 }
 
 /// Adds the flags of every verb that runs a plan, whoever wrote it.

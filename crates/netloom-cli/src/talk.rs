@@ -1,6 +1,8 @@
 //! This end of a conversation held by a person or a script: what is sent comes
 //! from stdin or a text, what is received goes to stdout, as bytes or as JSON.
 
+mod framed;
+
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +19,7 @@ use netloom_wire::tls::is_record;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
+use crate::messages::Spoken;
 use crate::view::{Face, json_line, now};
 
 /// What this end says and waits for.
@@ -30,6 +33,8 @@ pub(crate) struct Script {
     pub(crate) until_peer_ends: bool,
     /// Another conversation may follow, so stdout stays open after this one.
     pub(crate) keep_stdout: bool,
+    /// In messages, or in bytes typed and shown otherwise than they are.
+    pub(crate) spoken: Option<Spoken>,
 }
 
 /// Holds the conversation to its end.
@@ -47,6 +52,9 @@ pub(crate) async fn talk(
             .stream()?,
         Err(error) => return Err(netloom_transport::net::complaint(&error)),
     };
+    if let Some(spoken) = script.spoken {
+        return framed::talk(conn, stdio, script, spoken, face).await;
+    }
     let until = if script.until_peer_ends || script.expect.is_some() {
         Until::SecondEnds
     } else {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use netloom_app::{KINDS, ServiceKind, kind};
 use netloom_base::complaint::nearest;
 use netloom_base::failure::Fact;
-use netloom_base::{Complaint, EndpointSet, Failure, Kind, Limits, Role, SettingError, Stack};
-use netloom_protocol::{Offer, Service, protocol_for};
+use netloom_base::{Complaint, EndpointSet, Failure, Limits, Role, SettingError, Settings, Stack};
+use netloom_protocol::{Answering, Offer, answering, keys as protocol_keys, misread};
 use netloom_transport::Net;
 
 use crate::plan::{Plan, ServicePlan, Source, Written, in_order};
@@ -20,7 +20,7 @@ pub struct Prepared {
     /// What it gives.
     pub offer: Offer,
     /// Where it listens, and what answers there.
-    pub on: Vec<(Stack, Arc<dyn Service>)>,
+    pub on: Vec<(Stack, Answering)>,
     /// Its limits.
     pub limits: Limits,
 }
@@ -52,37 +52,37 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn service(&mut self, service: &ServicePlan) -> Option<Prepared> {
-        let offer = self.offer(service);
+        // What a protocol reads is not the kind's: `framing`, `max-message`.
+        let mut own = service.settings.clone();
+        let carried = own.take(&protocol_keys());
+        let offer = self.offer(service, &own);
         let limits = self.limits(service);
         let stacks: Vec<(&Written, Stack)> = service
             .on
             .iter()
             .flat_map(|on| self.stacks(on).into_iter().map(move |stack| (on, stack)))
             .collect();
-        let (kind, offer) = offer?;
+        let Some((kind, offer)) = offer else {
+            self.settings(&misread(&carried), service);
+            return None;
+        };
         let mut on = Vec::new();
+        let mut misset = Vec::new();
         for (written, stack) in stacks {
-            let Some(protocol) = protocol_for(&stack) else {
-                self.refuse(
-                    written,
-                    format!(
-                        "`{}` is served over {}, and this gives {}",
-                        kind.name(),
-                        Kind::Stream,
-                        stack.kind()
-                    ),
-                );
-                continue;
-            };
-            match protocol.service_for(&offer, &service.settings) {
+            match answering(&stack, &offer, &carried) {
                 Ok(answering) => on.push((stack, answering)),
                 Err(errors) => {
                     for error in errors {
-                        self.refuse(written, error.to_string());
+                        if error.key == "on" {
+                            self.refuse(written, format!("`{}`: {error}", kind.name()));
+                        } else if !misset.contains(&error) {
+                            misset.push(error); // once for all addresses
+                        }
                     }
                 }
             }
         }
+        self.settings(&misset, service);
         Some(Prepared {
             name: service.name.as_str().into(),
             kind: kind.name(),
@@ -107,7 +107,11 @@ impl Checker<'_> {
         read.map_err(|errors| self.settings(&errors, service)).ok()
     }
 
-    fn offer(&mut self, service: &ServicePlan) -> Option<(&'static dyn ServiceKind, Offer)> {
+    fn offer(
+        &mut self,
+        service: &ServicePlan,
+        own: &Settings,
+    ) -> Option<(&'static dyn ServiceKind, Offer)> {
         let name = &service.kind.text;
         let Some(kind) = kind(name) else {
             let names = KINDS.iter().map(|kind| kind.name());
@@ -120,9 +124,18 @@ impl Checker<'_> {
             self.complaints.push(complaint);
             return None;
         };
-        match kind.build(&service.settings) {
+        match kind.build(own) {
             Ok(offer) => Some((kind, offer)),
-            Err(errors) => {
+            Err(mut errors) => {
+                let unknown = |error: &&mut SettingError| {
+                    error.suggestion.is_none() && own.last(&error.key).is_some()
+                };
+                for error in errors.iter_mut().filter(unknown) {
+                    if kind.keys().iter().all(|key| key.name != error.key) {
+                        let names: Vec<&str> = protocol_keys().iter().map(|k| k.name).collect();
+                        error.suggestion = nearest(&error.key, names).map(str::to_owned);
+                    }
+                }
                 self.settings(&errors, service);
                 None
             }

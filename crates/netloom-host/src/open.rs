@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use netloom_base::{Endpoint, EndpointSet, Failure, Kind, Limits, Role, Stack};
-use netloom_protocol::{Offer, Service, protocol_for};
+use netloom_base::{Endpoint, EndpointSet, Failure, Kind, Limits, Role, Settings, Stack};
+use netloom_protocol::{Framing, MessageService, Offer, Service, answering};
 use netloom_transport::net::complaint;
 use netloom_transport::{Conn, Cx};
 
@@ -49,6 +49,7 @@ pub fn listen(endpoint: &str) -> Listen {
     Listen {
         endpoints: vec![endpoint.to_owned()],
         limits: Limits::default(),
+        carried: Settings::new(),
     }
 }
 
@@ -57,6 +58,7 @@ pub fn listen(endpoint: &str) -> Listen {
 pub struct Listen {
     endpoints: Vec<String>,
     limits: Limits,
+    carried: Settings,
 }
 
 impl Listen {
@@ -70,6 +72,24 @@ impl Listen {
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
+    }
+
+    /// Carries messages over streams in this framing.
+    pub fn framing(mut self, framing: Framing) -> Self {
+        self.carried = self.carried.with("framing", framing.name());
+        self
+    }
+
+    /// Binds and holds every conversation with `service` in whole messages, on
+    /// the current runtime. A stream needs a [`framing`](Listen::framing).
+    ///
+    /// # Errors
+    /// As [`Listen::serve`].
+    pub async fn serve_messages(
+        self,
+        service: impl MessageService + 'static,
+    ) -> Result<Server, Failure> {
+        self.offer(Offer::Messages(Arc::new(service))).await
     }
 
     /// Binds and answers every connection with `service`, on the current runtime.
@@ -91,17 +111,11 @@ impl Listen {
             let set: EndpointSet = text.parse().map_err(|error| complaint(&error))?;
             for endpoint in set.iter() {
                 let stack = cx.net().stack(&endpoint, Role::Bind)?;
-                stack
-                    .require(Kind::Stream)
-                    .map_err(|error| complaint(&error))?;
-                let answering = protocol_for(&stack)
-                    .map(|protocol| protocol.service_for(&offer, &netloom_base::Settings::new()));
-                match answering {
-                    Some(Ok(service)) => on.push((stack, service)),
-                    Some(Err(errors)) => {
+                match answering(&stack, &offer, &self.carried) {
+                    Ok(answering) => on.push((stack, answering)),
+                    Err(errors) => {
                         return Err(refused(&endpoint, errors.first().map(ToString::to_string)));
                     }
-                    None => return Err(refused(&endpoint, None)),
                 }
             }
         }
@@ -137,7 +151,7 @@ impl Server {
     pub fn endpoints(&self) -> Vec<Endpoint> {
         self.running
             .bound()
-            .map(|(_, bound)| bound.endpoint())
+            .map(|(_, endpoint)| endpoint.clone())
             .collect()
     }
 

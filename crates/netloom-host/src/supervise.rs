@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use netloom_base::endpoint::Host;
 use netloom_base::failure::Fact;
-use netloom_base::{Code, Endpoint, Event, Failure, Limits, Moment, Opens, Side, Stage};
+use netloom_base::{Code, Endpoint, Event, Failure, Limits, Moment, Opens, Side, Stack, Stage};
+use netloom_protocol::{Answering, DatagramService};
 use netloom_transport::cores::Cores;
 use netloom_transport::guard::raise_descriptor_limit;
 use netloom_transport::seat::Deadlines;
-use netloom_transport::{Accepted, Bound, Cx, Guard, Listener, Permit, Seats};
+use netloom_transport::{Accepted, Bound, BoundDatagrams, Cx, Guard, Listener, Permit, Seats};
 
 use crate::check::Prepared;
 use crate::conversation::{Answer, place};
@@ -40,8 +41,16 @@ pub(crate) struct ServiceState {
 /// One address of one service.
 struct Held {
     service: Arc<str>,
-    bound: Arc<dyn Bound>,
+    endpoint: Endpoint,
+    /// How to reach it with a tool that many have.
+    tool: Option<String>,
     encrypts: bool,
+}
+
+/// What is behind an address before anybody is let in.
+enum Door {
+    Conns(Arc<Answer>, Arc<dyn Bound>),
+    Datagrams(Arc<dyn DatagramService>, Arc<dyn BoundDatagrams>),
 }
 
 /// Services that run.
@@ -65,7 +74,7 @@ pub async fn start(
     let descriptors = raise_descriptor_limit();
     let most_cores = cores.as_ref().map_or(1, Cores::most);
     let mut services = Vec::new();
-    let mut doors = Vec::new();
+    let (mut doors, mut bound) = (Vec::new(), Vec::new());
     for service in prepared {
         let idle = service.limits.idle.unwrap_or_else(|| service.offer.idle());
         let limits = Limits {
@@ -88,38 +97,39 @@ pub async fn start(
             cx: cx.child(cx.events().clone(), limits),
         });
         for (stack, answering) in service.on {
-            let bound = state.cx.net().bind(&stack, &state.cx).await?;
-            let answer = Answer::new(stack, answering, most_cores);
-            doors.extend(
-                bound
-                    .into_iter()
-                    .map(|bound| (state.clone(), answer.clone(), bound)),
-            );
+            let encrypts = stack.encrypts();
+            for (door, endpoint, tool) in take(stack, answering, &state, most_cores).await? {
+                bound.push(Held {
+                    service: state.name.clone(),
+                    endpoint,
+                    tool,
+                    encrypts,
+                });
+                doors.push((state.clone(), door));
+            }
         }
         services.push(state);
     }
-    let held = |(state, answer, bound): &(Arc<ServiceState>, Arc<Answer>, Arc<dyn Bound>)| Held {
-        service: state.name.clone(),
-        bound: bound.clone(),
-        encrypts: answer.stack.encrypts(),
-    };
-    let running = Running {
-        bound: doors.iter().map(held).collect(),
-        services,
-        cores,
-        cx: cx.clone(),
-    };
-    for Held { service, bound, .. } in &running.bound {
-        let (service, tool) = (service.clone(), bound.try_with());
-        let endpoint = bound.endpoint().to_string();
+    for held in &bound {
+        let (service, tool) = (held.service.clone(), held.tool.clone());
+        let endpoint = held.endpoint.to_string();
         cx.events().tell(|| Event::Listening {
             service,
             endpoint,
             tool,
         });
     }
-    for (state, answer, bound) in doors {
-        open_door(state, answer, bound);
+    let running = Running {
+        bound,
+        services,
+        cores,
+        cx: cx.clone(),
+    };
+    for (state, door) in doors {
+        match door {
+            Door::Conns(answer, bound) => open_door(state, answer, bound),
+            Door::Datagrams(service, bound) => open_mailbox(state, service, bound),
+        }
     }
     for state in &running.services {
         keep_round(state.clone());
@@ -127,19 +137,49 @@ pub async fn start(
     Ok(running)
 }
 
+/// Takes the addresses of one stack.
+async fn take(
+    stack: Stack,
+    answering: Answering,
+    state: &Arc<ServiceState>,
+    most_cores: usize,
+) -> Result<Vec<(Door, Endpoint, Option<String>)>, Failure> {
+    let net = state.cx.net();
+    Ok(match answering {
+        Answering::Conns(service) => {
+            let bound = net.bind(&stack, &state.cx).await?;
+            let answer = Answer::new(stack, service, most_cores);
+            let door = |bound: Arc<dyn Bound>| {
+                let (endpoint, tool) = (bound.endpoint(), bound.try_with());
+                (Door::Conns(answer.clone(), bound), endpoint, tool)
+            };
+            bound.into_iter().map(door).collect()
+        }
+        Answering::Datagrams(service) => {
+            let bound = net.datagrams(&stack, &state.cx).await?;
+            let door = |bound: Arc<dyn BoundDatagrams>| {
+                let (endpoint, tool) = (bound.endpoint(), bound.try_with());
+                (Door::Datagrams(service.clone(), bound), endpoint, tool)
+            };
+            bound.into_iter().map(door).collect()
+        }
+    })
+}
+
 impl Running {
     /// What is bound, each with its service's name.
-    pub fn bound(&self) -> impl Iterator<Item = (&str, &dyn Bound)> {
-        self.bound.iter().map(|held| (&*held.service, &*held.bound))
+    pub fn bound(&self) -> impl Iterator<Item = (&str, &Endpoint)> {
+        self.bound
+            .iter()
+            .map(|held| (&*held.service, &held.endpoint))
     }
 
     /// What can be reached from other hosts without encryption, each with its
     /// service's name.
     pub fn open_to_network(&self) -> impl Iterator<Item = (&Arc<str>, Endpoint)> {
         self.bound.iter().filter_map(|held| {
-            let endpoint = held.bound.endpoint();
-            let open = !held.encrypts && is_wide(endpoint.host());
-            open.then_some((&held.service, endpoint))
+            let open = !held.encrypts && is_wide(held.endpoint.host());
+            open.then(|| (&held.service, held.endpoint.clone()))
         })
     }
 
@@ -220,6 +260,53 @@ fn accept_on(state: &Arc<ServiceState>, answer: &Arc<Answer>, bound: &Arc<dyn Bo
         Ok(None) => {}
         Err(failure) => tell(state, failure.at(bound.endpoint())),
     }
+}
+
+/// Serves an address for datagrams: on every core where nothing is remembered
+/// and the number of cores is fixed, else on one.
+fn open_mailbox(
+    state: Arc<ServiceState>,
+    service: Arc<dyn DatagramService>,
+    bound: Arc<dyn BoundDatagrams>,
+) {
+    match state.cores.clone() {
+        Some(cores) if service.is_stateless() => {
+            cores.on_each(Arc::new(move |_| serve_on(&state, &service, &bound)));
+        }
+        Some(cores) => {
+            let state_there = state.clone();
+            let serving = async move { serve_on(&state_there, &service, &bound) };
+            cores.spawn_on(0, Box::pin(state.cx.track(serving)));
+        }
+        None => serve_on(&state, &service, &bound),
+    }
+}
+
+fn serve_on(
+    state: &Arc<ServiceState>,
+    service: &Arc<dyn DatagramService>,
+    bound: &Arc<dyn BoundDatagrams>,
+) {
+    if state.cx.shutdown().is_draining() {
+        return;
+    }
+    let socket = match bound.socket() {
+        Ok(Some(socket)) => socket,
+        Ok(None) => return,
+        Err(failure) => return tell(state, failure.at(bound.endpoint())),
+    };
+    let (state_there, service, at) = (state.clone(), service.clone(), bound.endpoint());
+    state.cx.spawn(async move {
+        let aborted = state_there.cx.shutdown().clone();
+        let ended = tokio::select! {
+            biased;
+            () = aborted.aborted() => return,
+            ended = service.serve(socket, &state_there.cx) => ended,
+        };
+        if let Err(failure) = ended {
+            tell(&state_there, failure.at(at));
+        }
+    });
 }
 
 /// Accepts until the service drains. The permit comes first: a connection that

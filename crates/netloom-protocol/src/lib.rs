@@ -5,6 +5,8 @@
 //! is one room here and one line in [`registry`].
 #![forbid(unsafe_code)]
 
+pub mod datagrams;
+pub mod framed;
 pub mod greeting;
 pub mod offer;
 pub mod opening;
@@ -26,8 +28,10 @@ pub mod raw;
 pub mod ssh;
 pub mod websocket;
 
+pub use datagrams::{Answer, Answering, DatagramService, each};
+pub use framed::{Framed, FramedService, Framing, LONGEST_MESSAGE, WithFraming};
 pub use greeting::{Greeted, Visit};
 pub use offer::Offer;
 pub use opening::Opening;
-pub use registry::{PROTOCOLS, Protocol, ground, protocol_for};
-pub use service::{MessageService, Service, finish, from_fn};
+pub use registry::{PROTOCOLS, Protocol, answering, ground, keys, misread, protocol_for};
+pub use service::{MessageService, Service, each_message, finish, from_fn};

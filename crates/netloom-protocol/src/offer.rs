@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use netloom_base::{Opens, SettingError};
 
-use crate::service::{LONG_IDLE, MessageService, Service};
+use crate::datagrams::DatagramService;
+use crate::service::{MessageService, Service};
 
 /// What an application gives. A protocol carries the kinds it can.
 #[derive(Clone)]
@@ -32,11 +33,27 @@ impl Offer {
         vec![SettingError::new("on", None, message)]
     }
 
+    /// The same for datagrams, where that makes sense.
+    pub fn datagrams(&self) -> Option<Arc<dyn DatagramService>> {
+        match self {
+            Offer::Bytes(service) => service.clone().datagrams(),
+            Offer::Messages(_) => None,
+        }
+    }
+
+    /// The same in whole messages, where that makes sense.
+    pub fn messages(&self) -> Option<Arc<dyn MessageService>> {
+        match self {
+            Offer::Bytes(service) => service.clone().messages(),
+            Offer::Messages(service) => Some(service.clone()),
+        }
+    }
+
     /// How long its conversations may be idle unless their limits say otherwise.
     pub fn idle(&self) -> Duration {
         match self {
             Offer::Bytes(service) => service.idle(),
-            Offer::Messages(_) => LONG_IDLE,
+            Offer::Messages(service) => service.idle(),
         }
     }
 

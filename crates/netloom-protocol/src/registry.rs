@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use netloom_base::{Card, Failure, Kind, SettingError, Settings, Stack};
+use netloom_base::{Card, Failure, Key, Kind, SettingError, Settings, Stack};
 use netloom_transport::{BoxFuture, Conn, Cx, Layer};
 
+use crate::datagrams::Answering;
 use crate::greeting::{Greeted, Visit};
 use crate::offer::Offer;
 use crate::service::Service;
@@ -13,6 +14,17 @@ use crate::service::Service;
 pub trait Protocol: Send + Sync {
     /// What it is.
     fn card(&self) -> &'static Card;
+
+    /// The settings it reads where it serves.
+    fn keys(&self) -> &'static [Key] {
+        &[]
+    }
+
+    /// What of those cannot be read, where no offer is at hand.
+    fn misread(&self, settings: &Settings) -> Vec<SettingError> {
+        let _ = settings;
+        Vec::new()
+    }
 
     /// The service that holds one conversation of `offer` in this protocol, or
     /// why it cannot.
@@ -51,6 +63,56 @@ pub static PROTOCOLS: &[&dyn Protocol] = &[
     &crate::ftp::Ftp,
     &crate::mqtt::Mqtt,
 ];
+
+/// The settings that protocols read where they serve, whatever the kind: they
+/// stand beside the kind's own.
+pub fn keys() -> Vec<Key> {
+    let all = PROTOCOLS.iter().flat_map(|protocol| protocol.keys());
+    all.copied().collect()
+}
+
+/// What of them cannot be read by whoever reads it.
+pub fn misread(settings: &Settings) -> Vec<SettingError> {
+    let of = |protocol: &&dyn Protocol| protocol.misread(&settings.clone().take(protocol.keys()));
+    PROTOCOLS.iter().flat_map(of).collect()
+}
+
+/// What answers `offer` on `stack`, or why nothing can.
+///
+/// # Errors
+/// One for each thing that is wrong; its key is `on` where the stack is.
+/// `settings` are those of [`keys`].
+pub fn answering(
+    stack: &Stack,
+    offer: &Offer,
+    settings: &Settings,
+) -> Result<Answering, Vec<SettingError>> {
+    let refused = |message: String| Err(vec![SettingError::new("on", None, message)]);
+    if stack.kind() == Kind::Datagram {
+        if let Some(setting) = settings.iter().next() {
+            let (key, span) = (&setting.key, setting.span.clone());
+            let message = format!("`{key}` is for streams, and datagrams are messages already");
+            return Err(vec![SettingError::new(key, span, message)]);
+        }
+        return match offer.datagrams() {
+            Some(service) => Ok(Answering::Datagrams(service)),
+            None => refused(format!("{} cannot be carried by datagrams", offer.word())),
+        };
+    }
+    match protocol_for(stack) {
+        Some(protocol) => match settings.unknown(protocol.keys()) {
+            errors if errors.is_empty() => {
+                protocol.service_for(offer, settings).map(Answering::Conns)
+            }
+            errors => Err(errors),
+        },
+        None => refused(format!(
+            "it is served over {}, and this gives {}",
+            Kind::Stream,
+            stack.kind()
+        )),
+    }
+}
 
 /// The protocol that answers on `stack`: the one its top layer names, or plain
 /// bytes where it names none.

@@ -8,6 +8,8 @@ use netloom_transport::scratch::with_scratch;
 use netloom_transport::{BoxFuture, Close, Conn, Cx, Messages};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
+use crate::datagrams::{Answer, DatagramService};
+
 /// How long an idle connection of a service that keeps connections open lives.
 pub const LONG_IDLE: Duration = Duration::from_hours(1);
 
@@ -29,6 +31,17 @@ pub trait Service: Send + Sync {
     /// How long a connection may be idle unless its limits say otherwise.
     fn idle(&self) -> Duration {
         LONG_IDLE
+    }
+
+    /// The same for datagrams, where that makes sense.
+    fn datagrams(self: Arc<Self>) -> Option<Arc<dyn DatagramService>> {
+        None
+    }
+
+    /// The same for whole messages, where that makes sense: what is done for a
+    /// datagram is done for a message.
+    fn messages(self: Arc<Self>) -> Option<Arc<dyn MessageService>> {
+        None
     }
 
     /// The value that serves one core, for a service that keeps state per core.
@@ -82,6 +95,30 @@ pub trait MessageService: Send + Sync {
     /// How long a connection may be idle unless its limits say otherwise.
     fn idle(&self) -> Duration {
         LONG_IDLE
+    }
+}
+
+/// Answers every message on its own, as [`each`](crate::each) answers datagrams.
+pub fn each_message(answer: impl Answer) -> Arc<dyn MessageService> {
+    Arc::new(EachMessage(answer))
+}
+
+struct EachMessage<A>(A);
+
+impl<A: Answer> MessageService for EachMessage<A> {
+    fn serve<'a>(
+        &'a self,
+        mut messages: Box<dyn Messages>,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            while let Some(request) = messages.recv().await? {
+                if let Some(answer) = self.0.answer(&request, cx) {
+                    messages.send(&answer).await?;
+                }
+            }
+            messages.close().await
+        })
     }
 }
 

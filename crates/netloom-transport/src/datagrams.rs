@@ -1,36 +1,265 @@
 //! Single datagrams, each of which may be lost, doubled or late.
 
-use netloom_base::Failure;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use crate::BoxFuture;
-use crate::conn::Peer;
+use netloom_base::{Endpoint, Failure};
+
+use crate::conn::{ConnFacts, Peer};
 
 /// A socket for datagrams. It never pretends to be a stream: the borders of
 /// what was sent are the borders of what is received.
+///
+/// It is polled, so that a loop over many small datagrams allocates nothing;
+/// [`recv`] and [`send`] wait for whoever is not in such a hurry.
 pub trait Datagrams: Send {
-    /// Waits for at least one datagram, then takes what is there, at most
-    /// `batch.len()`. Returns how many. Cancel-safe.
-    fn recv<'a>(&'a mut self, batch: &'a mut [Datagram]) -> BoxFuture<'a, Result<usize, Failure>>;
+    /// Takes what has come into `batch`, at least one datagram and at most as
+    /// many as have room; what was in the batch is gone.
+    ///
+    /// # Errors
+    /// What the network said about an earlier datagram (`send.*`), or what the
+    /// kernel said. The socket can be used further.
+    fn poll_recv(&mut self, task: &mut Context<'_>, batch: &mut Batch)
+    -> Poll<Result<(), Failure>>;
 
-    /// Sends a run of datagrams to one peer; `None` is the connected one.
-    /// Each slice of `run` is one datagram.
-    fn send<'a>(
-        &'a mut self,
-        to: Option<&'a Peer>,
-        run: &'a [&'a [u8]],
-    ) -> BoxFuture<'a, Result<(), Failure>>;
+    /// Sends a run, from its beginning, as far as the kernel has room, and says
+    /// how many went. Waits only when not one could go.
+    ///
+    /// # Errors
+    /// About the first one that could not be sent; those before it went.
+    fn poll_send(
+        &mut self,
+        task: &mut Context<'_>,
+        run: &[Outgoing<'_>],
+    ) -> Poll<Result<usize, Failure>>;
 
-    /// This end's address.
-    fn local(&self) -> Option<Peer>;
+    /// This end, and the other one where it is connected to one.
+    fn facts(&self) -> ConnFacts;
+
+    /// What was lost at this socket so far.
+    fn lost(&self) -> Lost {
+        Lost::default()
+    }
 }
 
-/// One datagram and what the kernel said of it.
-#[derive(Debug, Clone, Default)]
-pub struct Datagram {
-    /// The bytes. Its length before a receive is the room there is.
-    pub bytes: Vec<u8>,
+/// An address for datagrams that is held.
+pub trait BoundDatagrams: Send + Sync {
+    /// The address with its real port.
+    fn endpoint(&self) -> Endpoint;
+
+    /// One more socket on this address for the current runtime; `None` where it
+    /// cannot be shared. The kernel gives all datagrams of one peer to one of them.
+    ///
+    /// # Errors
+    /// As binding.
+    fn socket(&self) -> Result<Option<Box<dyn Datagrams>>, Failure>;
+
+    /// How to reach it with a tool that many have.
+    fn try_with(&self) -> Option<String> {
+        None
+    }
+}
+
+/// What a socket's kernel counted as lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lost {
+    /// Datagrams that came and were dropped, because nobody read them in time.
+    pub dropped: u64,
+    /// Datagrams that were larger than the room there was.
+    pub truncated: u64,
+}
+
+/// A datagram on its way out.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// To whom; `None` is the connected peer.
+    pub to: Option<&'a Peer>,
+    /// From which of this host's addresses; `None` lets the kernel choose.
+    pub from: Option<IpAddr>,
+    /// The datagram.
+    pub bytes: &'a [u8],
+}
+
+impl<'a> Outgoing<'a> {
+    /// A datagram to the connected peer.
+    pub fn connected(bytes: &'a [u8]) -> Self {
+        Outgoing {
+            to: None,
+            from: None,
+            bytes,
+        }
+    }
+
+    /// A datagram to `peer`.
+    pub fn to(peer: &'a Peer, bytes: &'a [u8]) -> Self {
+        Outgoing {
+            to: Some(peer),
+            from: None,
+            bytes,
+        }
+    }
+}
+
+/// What the kernel said of a datagram that came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
     /// Who sent it.
-    pub from: Option<Peer>,
+    pub from: Peer,
+    /// To which of this host's addresses, where the kernel says so.
+    pub to: Option<IpAddr>,
+    /// Through which interface, by its number, where the kernel says so.
+    pub interface: Option<u32>,
     /// Its real length, when it was larger than the room there was.
     pub truncated_from: Option<usize>,
+}
+
+/// Room for datagrams, used again and again.
+#[derive(Debug)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    room: usize,
+    items: Vec<Item>,
+}
+
+#[derive(Debug)]
+struct Item {
+    slot: usize,
+    start: usize,
+    len: usize,
+    of: Received,
+}
+
+impl Batch {
+    /// Room for `slots` receives of `room` bytes each, at least 1 of each.
+    pub fn new(slots: usize, room: usize) -> Self {
+        let (slots, room) = (slots.max(1), room.max(1));
+        Batch {
+            bytes: vec![0; slots * room],
+            room,
+            items: Vec::with_capacity(slots),
+        }
+    }
+
+    /// How many receives have room.
+    pub fn slots(&self) -> usize {
+        self.bytes.len() / self.room
+    }
+
+    /// How many bytes each has.
+    pub fn room(&self) -> usize {
+        self.room
+    }
+
+    /// How many datagrams there are.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The datagrams, in the order they came.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Received, &[u8])> {
+        self.items.iter().map(|item| {
+            let at = item.slot * self.room + item.start;
+            (&item.of, &self.bytes[at..at + item.len])
+        })
+    }
+
+    /// Forgets the datagrams. For whoever fills a batch.
+    pub fn clear(&mut self) {
+        self.items.clear();
+    }
+
+    /// The room of all slots, one after the other, to be filled.
+    pub fn slots_mut(&mut self) -> impl Iterator<Item = &mut [u8]> {
+        self.bytes.chunks_exact_mut(self.room)
+    }
+
+    /// Says what came into a slot: `len` bytes in datagrams of `segment` bytes,
+    /// of which the last may be shorter (what the kernel joined, UDP_GRO).
+    pub fn came(&mut self, slot: usize, len: usize, segment: usize, of: &Received) {
+        let len = len.min(self.room);
+        let segment = segment.max(1);
+        let mut start = 0;
+        loop {
+            let part = segment.min(len - start);
+            self.items.push(Item {
+                slot,
+                start,
+                len: part,
+                of: of.clone(),
+            });
+            start += part;
+            if start >= len {
+                return;
+            }
+        }
+    }
+}
+
+/// Waits for datagrams, then takes what is there. Cancel-safe.
+///
+/// # Errors
+/// As [`Datagrams::poll_recv`].
+pub async fn recv(socket: &mut dyn Datagrams, batch: &mut Batch) -> Result<(), Failure> {
+    poll_fn(|task| socket.poll_recv(task, batch)).await
+}
+
+/// Sends a run, waiting while the kernel has no room.
+///
+/// # Errors
+/// As [`Datagrams::poll_send`]; the rest of the run was not sent.
+pub async fn send(socket: &mut dyn Datagrams, run: &[Outgoing<'_>]) -> Result<(), Failure> {
+    let mut sent = 0;
+    poll_fn(|task| {
+        while sent < run.len() {
+            sent += ready!(socket.poll_send(task, &run[sent..]))?;
+        }
+        Poll::Ready(Ok(()))
+    })
+    .await
+}
+
+/// Every address of an endpoint, held for datagrams.
+pub type HeldDatagrams = Vec<Arc<dyn BoundDatagrams>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn received() -> Received {
+        Received {
+            from: Peer::Named("a".into()),
+            to: None,
+            interface: None,
+            truncated_from: None,
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_joined_comes_apart_again() {
+        let mut batch = Batch::new(2, 8);
+        for (i, slot) in batch.slots_mut().enumerate() {
+            slot.copy_from_slice(&[[1, 1, 1, 2, 2, 2, 3, 0], [9; 8]][i]);
+        }
+        batch.came(0, 7, 3, &received());
+        batch.came(1, 8, 8, &received());
+        let all: Vec<&[u8]> = batch.iter().map(|(_, bytes)| bytes).collect();
+        assert_eq!(all, [&[1, 1, 1][..], &[2, 2, 2], &[3], &[9; 8]]);
+    }
+
+    #[test]
+    fn an_empty_datagram_is_one_too() {
+        let mut batch = Batch::new(1, 8);
+        batch.came(0, 0, 8, &received());
+        assert_eq!(batch.len(), 1);
+        assert!(batch.iter().all(|(_, bytes)| bytes.is_empty()));
+        batch.clear();
+        assert!(batch.is_empty());
+    }
 }

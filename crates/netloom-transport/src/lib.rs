@@ -57,7 +57,7 @@ pub mod sim;
 
 pub use conn::{Close, Conn, ConnFacts, Io, Peer};
 pub use cx::{Clock, Cx, Events, Shutdown, Spawn};
-pub use datagrams::Datagrams;
+pub use datagrams::{Batch, BoundDatagrams, Datagrams, Outgoing};
 pub use guard::{Guard, Permit};
 pub use listener::{Accepted, Bound, Listener};
 pub use messages::Messages;

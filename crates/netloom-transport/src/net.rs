@@ -14,7 +14,7 @@ use netloom_base::{
 use crate::BoxFuture;
 use crate::conn::Conn;
 use crate::cx::Cx;
-use crate::datagrams::Datagrams;
+use crate::datagrams::{Datagrams, HeldDatagrams};
 use crate::listener::Bound;
 use crate::messages::Messages;
 use crate::mux::Mux;
@@ -125,12 +125,12 @@ pub trait Net: Send + Sync {
         cx: &'a Cx,
     ) -> BoxFuture<'a, Result<Opened, Failure>>;
 
-    /// Binds a socket for datagrams.
+    /// Takes the stack's addresses for datagrams.
     fn datagrams<'a>(
         &'a self,
         stack: &'a Stack,
         cx: &'a Cx,
-    ) -> BoxFuture<'a, Result<Box<dyn Datagrams>, Failure>>;
+    ) -> BoxFuture<'a, Result<HeldDatagrams, Failure>>;
 }
 
 /// The bottom of a stack.
@@ -157,12 +157,12 @@ pub trait Transport: Send + Sync {
         Box::pin(async move { Err(unable(self.card(), stack, "cannot be listened on")) })
     }
 
-    /// Binds a socket for datagrams.
+    /// Takes the addresses for datagrams.
     fn datagrams<'a>(
         &'a self,
         stack: &'a Stack,
         cx: &'a Cx,
-    ) -> BoxFuture<'a, Result<Box<dyn Datagrams>, Failure>> {
+    ) -> BoxFuture<'a, Result<HeldDatagrams, Failure>> {
         let _ = cx;
         Box::pin(async move { Err(unable(self.card(), stack, "carries no datagrams")) })
     }
@@ -387,7 +387,7 @@ impl Net for Assembly {
         &'a self,
         stack: &'a Stack,
         cx: &'a Cx,
-    ) -> BoxFuture<'a, Result<Box<dyn Datagrams>, Failure>> {
+    ) -> BoxFuture<'a, Result<HeldDatagrams, Failure>> {
         Box::pin(async move {
             self.transport(stack)?
                 .datagrams(stack, cx)

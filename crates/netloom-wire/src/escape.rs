@@ -75,7 +75,12 @@ pub fn escape(bytes: &[u8]) -> String {
                 '\t' => out.push_str("\\t"),
                 '\0' => out.push_str("\\0"),
                 '\\' => out.push_str("\\\\"),
-                c if c.is_ascii_control() => _ = write!(out, "\\x{:02x}", u32::from(c)),
+                // Those beyond ASCII too: a terminal obeys some of them.
+                c if c.is_control() => {
+                    for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                        _ = write!(out, "\\x{byte:02x}");
+                    }
+                }
                 c => out.push(c),
             }
         }

@@ -4,7 +4,9 @@
 //! meaning out, and back. Every room here is property-tested and fuzzed.
 #![forbid(unsafe_code)]
 
+pub mod coding;
 pub mod escape;
+pub mod framing;
 pub mod http;
 pub mod lines;
 pub mod mqtt;

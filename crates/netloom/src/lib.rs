@@ -31,6 +31,28 @@
 //! # }
 //! ```
 //!
+//! A stream carries bytes; a [`Framing`] makes messages of them:
+//!
+//! ```
+//! use netloom::{Framing, Messages, WithFraming, connect, listen, kind, Settings};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), netloom::Failure> {
+//! let echo = kind("echo").unwrap().build(&Settings::new()).unwrap();
+//! let server = listen("tcp://127.0.0.1:0").framing(Framing::Lines).offer(echo).await?;
+//!
+//! let mut lines = connect(&server.endpoints()[0].to_string()).await?.framed(Framing::Lines);
+//! lines.send(b"one").await?;
+//! lines.send(b"two").await?;
+//! assert_eq!(lines.recv().await?.as_deref(), Some(&b"one"[..]));
+//! assert_eq!(lines.recv().await?.as_deref(), Some(&b"two"[..]));
+//! Box::new(lines).close().await?;
+//!
+//! server.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Without the default feature `cli` no command line is built in.
 #![forbid(unsafe_code)]
 
@@ -41,7 +63,9 @@ pub use netloom_base::{
 };
 pub use netloom_explain::diagnose;
 pub use netloom_host::{Listen, Plan, Server, check, connect, listen, load, os_net};
-pub use netloom_protocol::{MessageService, Offer, Service, finish, from_fn};
+pub use netloom_protocol::{
+    Framed, Framing, MessageService, Offer, Service, WithFraming, finish, from_fn,
+};
 pub use netloom_transport::{BoxFuture, Close, Conn, Cx, Messages, Notice, Peer, sim};
 
 /// The example of README.md, compiled and run.

@@ -7,6 +7,7 @@
 
 mod dial;
 mod echo;
+mod framing;
 mod idle;
 mod load;
 mod machine;
@@ -37,6 +38,11 @@ struct Bench {
 
 type Benchmark = fn(&Bench) -> Outcome;
 
+/// What needs neither servers nor clients, and builds its own program.
+type Small = fn(usize) -> Outcome;
+
+const SMALL: &[(&str, Small)] = &[("framing", framing::bench)];
+
 const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("echo", echo::bench),
     ("idle", idle::bench),
@@ -57,13 +63,18 @@ pub(crate) fn verb(args: Vec<String>) -> Outcome {
     let [name] = words.as_slice() else {
         return Err(format!("which one? {}", names()));
     };
+    if rounds < 2 {
+        return Err("--rounds is at least 2: the first is dropped".to_owned());
+    }
+    if let Some((_, small)) = SMALL.iter().find(|(known, _)| known == name) {
+        machine::warn_if_busy();
+        println!("{}", machine::line());
+        return small(rounds);
+    }
     let (_, benchmark) = BENCHMARKS
         .iter()
         .find(|(known, _)| known == name)
         .ok_or_else(|| format!("there is no benchmark {name}: {}", names()))?;
-    if rounds < 2 {
-        return Err("--rounds is at least 2: the first is dropped".to_owned());
-    }
 
     // Before we build: that is load too.
     machine::warn_if_busy();
@@ -89,7 +100,12 @@ pub(crate) fn release_netloom() -> Outcome<PathBuf> {
 }
 
 fn names() -> String {
-    let names: Vec<_> = BENCHMARKS.iter().map(|(name, _)| *name).collect();
+    let small = SMALL.iter().map(|(name, _)| *name);
+    let names: Vec<_> = BENCHMARKS
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(small)
+        .collect();
     names.join(", ")
 }
 

@@ -1,5 +1,6 @@
 //! `chargen`: lines of characters for as long as the client reads (RFC 864).
 
+use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use netloom_base::settings::ByteSize;
 use netloom_base::{Failure, Key, SettingError, Settings, Stage, settings};
-use netloom_protocol::{Offer, Service, finish};
+use netloom_protocol::{Answer, DatagramService, Offer, Service, each, finish};
 use netloom_transport::scratch::with_scratch;
 use netloom_transport::{BoxFuture, Close, Conn, Cx, Notice};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -92,6 +93,29 @@ impl Service for Characters {
                 Err(error) => Err(conn.failure(Stage::Send, error)),
             }
         })
+    }
+
+    fn datagrams(self: Arc<Self>) -> Option<Arc<dyn DatagramService>> {
+        Some(each(Handful {
+            pattern: pattern(),
+            most: self.most.min(MOST_ANSWERED),
+        }))
+    }
+}
+
+/// The most characters in one answer to a datagram (RFC 864).
+const MOST_ANSWERED: u64 = 512;
+
+/// Answers a datagram with so many characters as chance says.
+struct Handful {
+    pattern: Vec<u8>,
+    most: u64,
+}
+
+impl Answer for Handful {
+    fn answer<'r>(&'r self, _: &'r [u8], cx: &Cx) -> Option<Cow<'r, [u8]>> {
+        let some = cx.random_below(self.most + 1) as usize;
+        Some((&self.pattern[..some]).into())
     }
 }
 

@@ -1,11 +1,14 @@
 //! `discard`: what comes in is thrown away (RFC 863).
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
 use netloom_base::{Failure, Key, SettingError, Settings, Stage};
-use netloom_protocol::{Offer, Service};
+use netloom_protocol::{
+    Answer, DatagramService, MessageService, Offer, Service, each, each_message,
+};
 use netloom_transport::scratch::with_scratch;
 use netloom_transport::{BoxFuture, Close, Conn, Cx, Notice};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
@@ -60,6 +63,20 @@ impl Service for Discard {
             conn.close(Close::Orderly);
             Ok(())
         })
+    }
+
+    fn datagrams(self: Arc<Self>) -> Option<Arc<dyn DatagramService>> {
+        Some(each(*self))
+    }
+
+    fn messages(self: Arc<Self>) -> Option<Arc<dyn MessageService>> {
+        Some(each_message(*self))
+    }
+}
+
+impl Answer for Discard {
+    fn answer<'r>(&'r self, _: &'r [u8], _: &Cx) -> Option<Cow<'r, [u8]>> {
+        None
     }
 }
 

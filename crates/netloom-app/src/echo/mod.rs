@@ -1,12 +1,15 @@
 //! `echo`: what comes in goes out (RFC 862).
 
+use std::borrow::Cow;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use netloom_base::{Failure, Key, SettingError, Settings, Stage};
-use netloom_protocol::{Offer, Service};
+use netloom_protocol::{
+    Answer, DatagramService, MessageService, Offer, Service, each, each_message,
+};
 use netloom_transport::scratch::with_scratch;
 use netloom_transport::{BoxFuture, Close, Conn, Cx, Notice};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -46,6 +49,20 @@ impl Service for Echo {
             sent: 0,
             ended: false,
         })
+    }
+
+    fn datagrams(self: Arc<Self>) -> Option<Arc<dyn DatagramService>> {
+        Some(each(*self))
+    }
+
+    fn messages(self: Arc<Self>) -> Option<Arc<dyn MessageService>> {
+        Some(each_message(*self))
+    }
+}
+
+impl Answer for Echo {
+    fn answer<'r>(&'r self, request: &'r [u8], _: &Cx) -> Option<Cow<'r, [u8]>> {
+        Some(request.into())
     }
 }
 

@@ -1,5 +1,6 @@
-//! `reply`: a fixed text, once on connect or to every line.
+//! `reply`: a fixed text, once on connect, or to every line or datagram.
 
+use std::borrow::Cow;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,7 +8,9 @@ use std::task::{Context, Poll};
 
 use netloom_base::failure::Fact;
 use netloom_base::{Code, Failure, Key, Opens, SettingError, Settings, Side, Stage, settings};
-use netloom_protocol::{Offer, Service, finish};
+use netloom_protocol::{
+    Answer, DatagramService, MessageService, Offer, Service, each, each_message, finish,
+};
 use netloom_transport::scratch::with_scratch;
 use netloom_transport::{BoxFuture, Conn, Cx, Notice};
 use netloom_wire::{escape, lines::Lines};
@@ -86,6 +89,23 @@ impl Service for Once {
             finish(conn, cx).await
         })
     }
+
+    fn datagrams(self: Arc<Self>) -> Option<Arc<dyn DatagramService>> {
+        Some(each(Said(self.text.clone())))
+    }
+
+    fn messages(self: Arc<Self>) -> Option<Arc<dyn MessageService>> {
+        Some(each_message(Said(self.text.clone())))
+    }
+}
+
+/// Says the text to every datagram or message.
+struct Said(Vec<u8>);
+
+impl Answer for Said {
+    fn answer<'r>(&'r self, _: &'r [u8], _: &Cx) -> Option<Cow<'r, [u8]>> {
+        Some((&*self.0).into())
+    }
 }
 
 /// Sends the text for every line.
@@ -129,6 +149,14 @@ impl Service for PerLine {
 
     fn opens(&self) -> Opens {
         Opens::Client
+    }
+
+    fn datagrams(self: Arc<Self>) -> Option<Arc<dyn DatagramService>> {
+        Some(each(Said(self.text.clone())))
+    }
+
+    fn messages(self: Arc<Self>) -> Option<Arc<dyn MessageService>> {
+        Some(each_message(Said(self.text.clone())))
     }
 }
 

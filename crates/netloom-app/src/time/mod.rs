@@ -1,9 +1,12 @@
-//! `time`: what time it is, once on connect.
+//! `time`: what time it is, once on connect, or to every datagram.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use netloom_base::{Failure, Key, SettingError, Settings, Stage, Timestamp, settings};
-use netloom_protocol::{Offer, Service, finish};
+use netloom_protocol::{
+    Answer, DatagramService, MessageService, Offer, Service, each, each_message, finish,
+};
 use netloom_transport::{BoxFuture, Conn, Cx};
 use tokio::io::AsyncWriteExt;
 
@@ -87,6 +90,35 @@ impl Service for Clock {
             }
             finish(conn, cx).await
         })
+    }
+
+    fn datagrams(self: Arc<Self>) -> Option<Arc<dyn DatagramService>> {
+        Some(each(Clock {
+            format: self.format,
+        }))
+    }
+
+    fn messages(self: Arc<Self>) -> Option<Arc<dyn MessageService>> {
+        Some(each_message(Told(self.format)))
+    }
+}
+
+/// Tells the time in messages, which need no end of a line.
+struct Told(Format);
+
+impl Answer for Told {
+    fn answer<'r>(&'r self, _: &'r [u8], cx: &Cx) -> Option<Cow<'r, [u8]>> {
+        let mut told = tell(self.0, cx.wall());
+        if !matches!(self.0, Format::Time) && told.ends_with(b"\r\n") {
+            told.truncate(told.len() - 2);
+        }
+        Some(told.into())
+    }
+}
+
+impl Answer for Clock {
+    fn answer<'r>(&'r self, _: &'r [u8], cx: &Cx) -> Option<Cow<'r, [u8]>> {
+        Some(tell(self.format, cx.wall()).into())
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod chargen;
+mod datagrams;
 mod discard;
 mod echo;
 mod limits;

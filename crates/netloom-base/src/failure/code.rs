@@ -122,6 +122,7 @@ codes! {
     JOIN_NO_INTERFACE = "join.no-interface", Join, "no interface or route for the multicast group";
     SEND_PEER_CLOSED = "send.peer-closed", Send, "the peer had already closed";
     SEND_TOO_LARGE = "send.too-large", Send, "the datagram exceeds a limit";
+    SEND_UNFRAMEABLE = "send.unframeable", Send, "the message cannot be said in the chosen framing";
     SEND_REFUSED = "send.refused.no-listener", Send, "nothing listens on that datagram port";
     SEND_DENIED_BROADCAST = "send.denied.broadcast", Send, "the socket may not send broadcasts";
     SEND_DENIED_FIREWALL = "send.denied.local-firewall", Send, "this host's own rules block the datagram";
@@ -133,6 +134,7 @@ codes! {
     RECV_PARTIAL = "recv.partial", Recv, "the stream ended inside a message";
     RECV_TIMEOUT = "recv.timeout", Recv, "the deadline passed";
     RECV_UNEXPECTED = "recv.unexpected", Recv, "something else came than was expected";
+    RECV_BAD_FRAME = "recv.bad-frame", Recv, "what came is not in the chosen framing";
     RECV_FRAME_TOO_LARGE = "recv.frame-too-large", Recv, "a message was larger than the limit";
     EXEC_NOT_FOUND = "exec.not-found", Create, "there is no such program";
     EXEC_DENIED = "exec.denied", Create, "the program may not be run";

@@ -9,6 +9,7 @@ use super::certificate::Certificate;
 use super::code::Code;
 use super::errno::Errno;
 use super::flow::Flow;
+use super::frame::BadFrame;
 use super::icmp::Icmp;
 
 /// One thing known about a failure.
@@ -53,6 +54,8 @@ pub enum Fact {
     IssuerAt(String),
     /// What the kernel counted of the connection.
     Flow(Flow),
+    /// A message that could not be taken whole.
+    Frame(Box<BadFrame>),
     /// How a program ended.
     Exit(String),
     /// What a person wrote, drawn with a caret.
@@ -142,6 +145,7 @@ impl Fact {
             Fact::Alert(_) | Fact::Chain(_) => "tls",
             Fact::IssuerAt(_) => "certificate",
             Fact::Flow(_) => "TCP_INFO",
+            Fact::Frame(_) => "framing",
             Fact::Exit(_) => "wait",
             Fact::Complaint(_) => "parse",
             Fact::Answered { .. } => "dns",
@@ -173,6 +177,7 @@ impl fmt::Display for Fact {
             }
             Fact::IssuerAt(place) => write!(f, "its issuer's certificate is at {place}"),
             Fact::Flow(flow) => write!(f, "{flow}"),
+            Fact::Frame(frame) => write!(f, "{frame}"),
             Fact::Exit(how) => write!(f, "the program ended with {how}"),
             Fact::Complaint(complaint) => write!(f, "{complaint}"),
             Fact::Answered {

@@ -10,6 +10,7 @@ mod code;
 mod errno;
 pub(crate) mod fact;
 mod flow;
+mod frame;
 mod icmp;
 mod stage;
 
@@ -22,6 +23,7 @@ pub use code::{CODES, Code, catalogue};
 pub use errno::{Errno, classify};
 pub use fact::{Fact, Spoken};
 pub use flow::Flow;
+pub use frame::{BadFrame, FrameTrouble};
 pub use icmp::Icmp;
 pub use stage::{Side, Stage, Step};
 

@@ -12,6 +12,7 @@ use super::{Verb, examples};
 use crate::client::{converse, warn_of_password};
 use crate::contract::{Stop, timeout, with_timeout};
 use crate::flags::bytes;
+use crate::messages::{sent, spoken, with_message_flags};
 use crate::talk::{Script, talk};
 use crate::view::{Face, now};
 
@@ -61,14 +62,17 @@ impl Verb for Connect {
                     r"netloom connect :7007 --send 'hi\n'",
                     "send one line and print the answer",
                 ),
+                ("netloom connect :7007 --framing len32", "talk in messages"),
             ]));
-        with_timeout(command, "give up when the whole conversation takes longer")
+        let help = "give up when the whole conversation takes longer";
+        with_timeout(with_message_flags(command), help)
     }
 
     fn run(&self, matches: &ArgMatches, face: &Face) -> Result<(), Stop> {
         let url = matches.get_one::<String>("url").map_or("", String::as_str);
         let endpoint: Endpoint = url.parse().map_err(|error| complaint(&error))?;
-        let send = bytes(matches, "send")?;
+        let spoken = spoken(matches)?;
+        let send = sent(matches, spoken.as_ref())?;
         let expect = bytes(matches, "expect")?;
         if expect.as_ref().is_some_and(Vec::is_empty) {
             return Err(Stop::usage("--expect needs a text to wait for"));
@@ -79,12 +83,13 @@ impl Verb for Connect {
             expect,
             until_peer_ends,
             keep_stdout: false,
+            spoken,
         };
         warn_of_password(&endpoint, face);
-        let overdue = match matches.get_one::<String>("expect") {
-            Some(text) => format!("`{text}` did not come in time"),
-            None => "the conversation did not end in time".to_owned(),
-        };
+        let overdue = matches.get_one::<String>("expect").map_or_else(
+            || "the conversation did not end in time".to_owned(),
+            |text| format!("`{text}` did not come in time"),
+        );
         converse(timeout(matches)?, &overdue, |cx| async move {
             let began = cx.now();
             let stack = cx.net().stack(&endpoint, Role::Dial)?;

@@ -9,6 +9,7 @@ use super::{Verb, examples};
 use crate::contract::Stop;
 use crate::first_client::first_client;
 use crate::flags::{settings, with_keys};
+use crate::messages::{carried, nobody_types, with_typing_flags};
 use crate::serving::{limits, serve, threads, with_serving_flags};
 use crate::view::Face;
 
@@ -36,7 +37,7 @@ impl Verb for Listen {
                 (r"netloom listen tcp://:7008 --reply 'hello\r\n'", "answer everyone the same"),
                 ("netloom listen tcp://:0 --time --print-config", "the file that does this"),
             ]));
-        let command = with_serving_flags(command);
+        let command = with_typing_flags(with_serving_flags(command));
         KINDS.iter().fold(command, |command, kind| {
             let arg = Arg::new(kind.name())
                 .long(kind.name())
@@ -58,7 +59,10 @@ impl Verb for Listen {
             .map(String::as_str)
             .collect();
         match KINDS.iter().find(|kind| is_given(**kind, matches)) {
-            Some(kind) => serve(&plan(*kind, &urls, matches), matches, face),
+            Some(kind) => {
+                nobody_types(matches)?;
+                serve(&plan(*kind, &urls, matches), matches, face)
+            }
             None => first_client(&urls, matches, face),
         }
     }
@@ -96,6 +100,7 @@ fn plan(kind: &dyn ServiceKind, urls: &[&str], matches: &ArgMatches) -> Plan {
     for known in KINDS {
         chosen.extend(settings(matches, &other_keys(*known)).iter().cloned());
     }
+    chosen.extend(carried(matches).iter().cloned());
     let service = ServicePlan {
         name: kind.name().to_owned(),
         kind: kind.name().into(),

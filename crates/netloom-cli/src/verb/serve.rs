@@ -7,6 +7,7 @@ use netloom_host::{Plan, ServicePlan, Written};
 use super::{Verb, examples};
 use crate::contract::Stop;
 use crate::flags::{settings, with_keys};
+use crate::messages::carried;
 use crate::serving::{limits, serve, threads, with_serving_flags};
 use crate::view::Face;
 
@@ -60,12 +61,14 @@ impl Verb for Serve {
         let Some(kind) = kind(name) else {
             return Ok(());
         };
+        let mut chosen = settings(matches, kind.keys());
+        chosen.extend(carried(matches).iter().cloned());
         let urls = matches.get_many::<String>("on").into_iter().flatten();
         let service = ServicePlan {
             name: name.to_owned(),
             kind: name.into(),
             on: urls.map(|url| Written::from(url.as_str())).collect(),
-            settings: settings(matches, kind.keys()),
+            settings: chosen,
             limits: limits(matches),
         };
         let plan = Plan {

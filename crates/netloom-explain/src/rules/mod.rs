@@ -14,6 +14,7 @@ mod draft;
 mod exec;
 mod expires;
 mod firewall;
+mod framing;
 mod greet;
 mod heard;
 mod http;
@@ -54,6 +55,7 @@ pub const RULES: &[&[Rule]] = &[
     resolve::RULES,
     talk::RULES,
     exec::RULES,
+    framing::RULES,
     known::RULES,
 ];
 

@@ -3,18 +3,20 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use netloom_base::endpoint::Host;
 use netloom_base::failure::Fact;
-use netloom_base::{Address, Card, Code, Failure, Kind, Opens, Scheme, Side, Stack, Stage};
+use netloom_base::{
+    Address, Card, Code, Endpoint, Failure, Kind, Opens, Scheme, Side, Stack, Stage,
+};
 
 use super::world::{State, World, answered};
 use crate::BoxFuture;
-use crate::conn::Peer;
+use crate::conn::{ConnFacts, Peer};
 use crate::cx::Cx;
-use crate::datagrams::{Datagram, Datagrams};
+use crate::datagrams::{Batch, BoundDatagrams, Datagrams, HeldDatagrams, Lost, Outgoing, Received};
 use crate::net::{Opened, Transport};
 
 /// The most bytes in one datagram over IPv4 (RFC 768, RFC 791).
@@ -81,7 +83,7 @@ impl Transport for SimUdp {
         &'a self,
         stack: &'a Stack,
         cx: &'a Cx,
-    ) -> BoxFuture<'a, Result<Box<dyn Datagrams>, Failure>> {
+    ) -> BoxFuture<'a, Result<HeldDatagrams, Failure>> {
         Box::pin(async move {
             let written = stack.endpoint.host();
             let ip = match written {
@@ -96,7 +98,11 @@ impl Transport for SimUdp {
             };
             let no_address = || Failure::new(Stage::Resolve, Side::Peer, Code::RESOLVE_NO_ADDRESS);
             let socket = self.hold(ip.ok_or_else(no_address)?, stack.port().unwrap_or(0), None)?;
-            Ok(Box::new(socket) as Box<dyn Datagrams>)
+            let endpoint = stack.endpoint.clone().with_port(socket.addr.port());
+            Ok(vec![Arc::new(SimBound {
+                endpoint,
+                socket: Mutex::new(Some(socket)),
+            }) as Arc<dyn BoundDatagrams>])
         })
     }
 }
@@ -138,6 +144,7 @@ impl SimUdp {
             host: self.host,
             addr,
             peer,
+            truncated: 0,
         })
     }
 }
@@ -149,6 +156,8 @@ pub(super) struct Inbox {
     peer: Option<SocketAddr>,
     waiting: VecDeque<(SocketAddr, Vec<u8>)>,
     bytes: usize,
+    /// Came and found no room.
+    dropped: u64,
     /// The peer's host said that nobody is there.
     refused: bool,
     reader: Option<Waker>,
@@ -159,73 +168,120 @@ struct SimDatagrams {
     host: usize,
     addr: SocketAddr,
     peer: Option<SocketAddr>,
+    truncated: u64,
+}
+
+/// A simulated address is one socket.
+struct SimBound {
+    endpoint: Endpoint,
+    socket: Mutex<Option<SimDatagrams>>,
+}
+
+impl BoundDatagrams for SimBound {
+    fn endpoint(&self) -> Endpoint {
+        self.endpoint.clone()
+    }
+
+    fn socket(&self) -> Result<Option<Box<dyn Datagrams>>, Failure> {
+        let socket = self
+            .socket
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        Ok(socket.map(|socket| Box::new(socket) as Box<dyn Datagrams>))
+    }
 }
 
 impl Datagrams for SimDatagrams {
-    fn recv<'a>(&'a mut self, batch: &'a mut [Datagram]) -> BoxFuture<'a, Result<usize, Failure>> {
-        Box::pin(std::future::poll_fn(move |cx| {
-            let mut state = self.world.lock();
-            let Some(inbox) = state.inboxes.held(self.host, self.addr) else {
-                return Poll::Ready(Ok(0));
+    fn poll_recv(
+        &mut self,
+        task: &mut Context<'_>,
+        batch: &mut Batch,
+    ) -> Poll<Result<(), Failure>> {
+        batch.clear();
+        let mut state = self.world.lock();
+        let Some(inbox) = state.inboxes.held(self.host, self.addr) else {
+            return Poll::Ready(Ok(()));
+        };
+        if std::mem::take(&mut inbox.refused) {
+            let refused = answered(ErrorKind::ConnectionRefused);
+            return Poll::Ready(Err(Failure::from_io(Stage::Recv, refused)));
+        }
+        if inbox.waiting.is_empty() {
+            inbox.reader = Some(task.waker().clone());
+            return Poll::Pending;
+        }
+        let taken = batch.slots().min(inbox.waiting.len());
+        let room = batch.room();
+        let came: Vec<(SocketAddr, Vec<u8>)> = inbox.waiting.drain(..taken).collect();
+        for (slot, (_, bytes)) in batch.slots_mut().zip(&came) {
+            let len = bytes.len().min(room);
+            slot[..len].copy_from_slice(&bytes[..len]);
+        }
+        for (slot, (from, bytes)) in came.iter().enumerate() {
+            inbox.bytes -= bytes.len();
+            let truncated = bytes.len() > room;
+            self.truncated += u64::from(truncated);
+            let of = Received {
+                from: Peer::Ip(*from),
+                to: None,
+                interface: None,
+                truncated_from: truncated.then_some(bytes.len()),
             };
-            if std::mem::take(&mut inbox.refused) {
-                let refused = answered(ErrorKind::ConnectionRefused);
-                return Poll::Ready(Err(Failure::from_io(Stage::Recv, refused)));
-            }
-            if inbox.waiting.is_empty() && !batch.is_empty() {
-                inbox.reader = Some(cx.waker().clone());
-                return Poll::Pending;
-            }
-            let taken = batch.len().min(inbox.waiting.len());
-            for (into, (from, bytes)) in batch.iter_mut().zip(inbox.waiting.drain(..taken)) {
-                inbox.bytes -= bytes.len();
-                let room = into.bytes.len();
-                into.truncated_from = (bytes.len() > room).then_some(bytes.len());
-                into.bytes.truncate(bytes.len());
-                into.bytes.copy_from_slice(&bytes[..bytes.len().min(room)]);
-                into.from = Some(Peer::Ip(from));
-            }
-            Poll::Ready(Ok(taken))
-        }))
+            batch.came(slot, bytes.len(), room, &of);
+        }
+        Poll::Ready(Ok(()))
     }
 
-    fn send<'a>(
-        &'a mut self,
-        to: Option<&'a Peer>,
-        run: &'a [&'a [u8]],
-    ) -> BoxFuture<'a, Result<(), Failure>> {
-        Box::pin(async move {
-            let to = match to {
-                Some(Peer::Ip(addr)) => Some(*addr),
-                Some(Peer::Named(name)) => {
-                    let message = format!("`{name}` is not an address that datagrams can go to");
-                    return Err(
-                        Failure::new(Stage::Send, Side::Us, Stage::Send.other()).message(message)
-                    );
-                }
-                None => self.peer,
-            };
-            let failed = |error| Failure::from_io(Stage::Send, error);
-            let to = to.ok_or_else(|| failed(answered(ErrorKind::NotConnected)))?;
-            let mut state = self.world.lock();
-            if state
-                .inboxes
-                .held(self.host, self.addr)
-                .is_some_and(|inbox| std::mem::take(&mut inbox.refused))
-            {
-                return Err(failed(answered(ErrorKind::ConnectionRefused)));
-            }
-            for bytes in run {
-                state
-                    .throw(self.host, self.addr, to, bytes)
-                    .map_err(|e| failed(e).fact(Fact::Tried(to)))?;
-            }
-            Ok(())
-        })
+    fn poll_send(
+        &mut self,
+        _: &mut Context<'_>,
+        run: &[Outgoing<'_>],
+    ) -> Poll<Result<usize, Failure>> {
+        let sent = run.iter().try_fold(0, |sent, outgoing| {
+            self.send_one(outgoing).map(|()| sent + 1)
+        });
+        Poll::Ready(sent)
     }
 
-    fn local(&self) -> Option<Peer> {
-        Some(Peer::Ip(self.addr))
+    fn facts(&self) -> ConnFacts {
+        ConnFacts {
+            local: Some(Peer::Ip(self.addr)),
+            peer: self.peer.map(Peer::Ip),
+        }
+    }
+
+    fn lost(&self) -> Lost {
+        let mut state = self.world.lock();
+        let inbox = state.inboxes.held(self.host, self.addr);
+        Lost {
+            dropped: inbox.map_or(0, |inbox| inbox.dropped),
+            truncated: self.truncated,
+        }
+    }
+}
+
+impl SimDatagrams {
+    fn send_one(&self, outgoing: &Outgoing<'_>) -> Result<(), Failure> {
+        let to = match outgoing.to {
+            Some(Peer::Ip(addr)) => Some(*addr),
+            Some(Peer::Named(name)) => {
+                let message = format!("`{name}` is not an address that datagrams can go to");
+                let failure = Failure::new(Stage::Send, Side::Us, Stage::Send.other());
+                return Err(failure.message(message));
+            }
+            None => self.peer,
+        };
+        let failed = |error| Failure::from_io(Stage::Send, error);
+        let to = to.ok_or_else(|| failed(answered(ErrorKind::NotConnected)))?;
+        let mut state = self.world.lock();
+        let own = state.inboxes.held(self.host, self.addr);
+        if own.is_some_and(|inbox| std::mem::take(&mut inbox.refused)) {
+            return Err(failed(answered(ErrorKind::ConnectionRefused)));
+        }
+        state
+            .throw(self.host, self.addr, to, outgoing.bytes)
+            .map_err(|e| failed(e).fact(Fact::Tried(to)))
     }
 }
 
@@ -288,6 +344,8 @@ impl State {
                     inbox.bytes += n;
                     inbox.waiting.push_back((from, bytes));
                     inbox.reader.take().into_iter().for_each(Waker::wake);
+                } else {
+                    inbox.dropped += 1;
                 }
             }
             _ => self.nobody_there(sender, to),

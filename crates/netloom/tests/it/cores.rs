@@ -49,7 +49,7 @@ impl Inside {
         };
         for (i, service) in prepared.iter_mut().enumerate() {
             if let Some(other) = put(i) {
-                service.on[0].1 = other;
+                service.on[0].1 = netloom_protocol::Answering::Conns(other);
             }
         }
         let cores = Cores::start(threads).unwrap();
@@ -70,7 +70,7 @@ impl Inside {
         let endpoints: Vec<Endpoint> = self
             .running
             .bound()
-            .map(|(_, bound)| bound.endpoint())
+            .map(|(_, endpoint)| endpoint.clone())
             .collect();
         addr(&endpoints[service].to_string())
     }

@@ -63,3 +63,19 @@ fn a_custom_service_answers() {
         "{ended:?}"
     );
 }
+
+#[test]
+fn framed_messages_are_added_up() {
+    let Some(mut framed) = example("framed") else {
+        return;
+    };
+    let ended = Program::start(&mut framed).end();
+    assert_eq!(
+        (ended.code, ended.text().as_str()),
+        (
+            Some(0),
+            "[1,2,3] -> 6\n[] -> 0\n\"half\" -> it is no list of numbers\n"
+        ),
+        "{ended:?}"
+    );
+}

@@ -20,6 +20,7 @@ mod dials;
 mod doctor;
 mod examples;
 mod explain;
+mod framing;
 mod help;
 mod hostile;
 mod limits;

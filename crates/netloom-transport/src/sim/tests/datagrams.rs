@@ -6,14 +6,18 @@ use netloom_base::{Code, Failure, Role};
 
 use super::super::{Link, Sim};
 use super::open;
-use crate::conn::Peer;
 use crate::cx::Cx;
-use crate::datagrams::{Datagram, Datagrams};
+use crate::datagrams::{Batch, Datagrams, Outgoing, recv, send};
 use crate::net::Opened;
 
 async fn bound(cx: &Cx, endpoint: &str) -> Result<Box<dyn Datagrams>, Failure> {
     let stack = cx.net().stack(&endpoint.parse().unwrap(), Role::Bind)?;
-    cx.net().datagrams(&stack, cx).await
+    let held = cx.net().datagrams(&stack, cx).await?;
+    Ok(held[0].socket()?.unwrap())
+}
+
+async fn say(socket: &mut dyn Datagrams, bytes: &[u8]) -> Result<(), Failure> {
+    send(socket, &[Outgoing::connected(bytes)]).await
 }
 
 async fn dialled(cx: &Cx, endpoint: &str) -> Box<dyn Datagrams> {
@@ -21,16 +25,6 @@ async fn dialled(cx: &Cx, endpoint: &str) -> Box<dyn Datagrams> {
         Opened::Datagrams(datagrams) => datagrams,
         other => panic!("udp gave {}", other.kind()),
     }
-}
-
-fn room(datagrams: usize, bytes: usize) -> Vec<Datagram> {
-    vec![
-        Datagram {
-            bytes: vec![0; bytes],
-            ..Datagram::default()
-        };
-        datagrams
-    ]
 }
 
 /// What is left of 1000 numbered datagrams over `link`, in the order of arrival.
@@ -42,19 +36,21 @@ fn flood(seed: u64, link: Link) -> Vec<u16> {
         let mut there = bound(&b, "udp://b:9").await.unwrap();
         let mut here = dialled(&a, "udp://b:9").await;
         for i in 0..1000_u16 {
-            here.send(None, &[&i.to_be_bytes()]).await.unwrap();
+            say(&mut *here, &i.to_be_bytes()).await.unwrap();
             a.sleep(Duration::from_micros(100)).await;
         }
         let mut got = Vec::new();
-        let mut batch = room(16, 8);
-        while let Some(n) = b
-            .timeout(Duration::from_secs(1), there.recv(&mut batch))
+        let mut batch = Batch::new(16, 8);
+        while let Some(came) = b
+            .timeout(Duration::from_secs(1), recv(&mut *there, &mut batch))
             .await
         {
-            for datagram in &mut batch[..n.unwrap()] {
-                got.push(u16::from_be_bytes(datagram.bytes[..].try_into().unwrap()));
-                *datagram = room(1, 8).remove(0);
-            }
+            came.unwrap();
+            got.extend(
+                batch
+                    .iter()
+                    .map(|(_, bytes)| u16::from_be_bytes(bytes.try_into().unwrap())),
+            );
         }
         got
     })
@@ -100,28 +96,26 @@ fn borders_are_kept_and_what_does_not_fit_is_told() {
     let cx = sim.cx();
     sim.block_on(async {
         let mut there = bound(&cx, "udp://:0").await.unwrap();
-        let Some(Peer::Ip(addr)) = there.local() else {
-            panic!("no address")
-        };
+        let to = there.facts().local.unwrap();
         let mut here = bound(&cx, "udp://:0").await.unwrap();
-        here.send(Some(&Peer::Ip(addr)), &[b"one", b"", b"three"])
-            .await
-            .unwrap();
+        let run = [&b"one"[..], b"", b"three"].map(|bytes| Outgoing::to(&to, bytes));
+        send(&mut *here, &run).await.unwrap();
         cx.sleep(Duration::from_millis(1)).await;
-        let mut batch = room(8, 4);
-        assert_eq!(there.recv(&mut batch).await.unwrap(), 3);
-        let got: Vec<_> = batch[..3]
+        let mut batch = Batch::new(8, 4);
+        recv(&mut *there, &mut batch).await.unwrap();
+        let got: Vec<_> = batch
             .iter()
-            .map(|d| (&*d.bytes, d.truncated_from))
+            .map(|(of, bytes)| (bytes, of.truncated_from))
             .collect();
         assert_eq!(got, [(&b"one"[..], None), (b"", None), (b"thre", Some(5))]);
-        assert_eq!(batch[0].from, here.local());
-        assert!(
-            here.send(Some(&Peer::Ip(addr)), &[&vec![0; 65_508]])
-                .await
-                .is_err()
+        assert_eq!(
+            Some(&batch.iter().next().unwrap().0.from),
+            here.facts().local.as_ref()
         );
-        assert!(here.send(None, &[b"to whom"]).await.is_err());
+        assert_eq!(there.lost().truncated, 1);
+        let large = send(&mut *here, &[Outgoing::to(&to, &vec![0; 65_508])]).await;
+        assert!(large.is_err());
+        assert!(say(&mut *here, b"to whom").await.is_err());
     })
     .unwrap();
 }
@@ -132,8 +126,8 @@ fn a_connected_socket_hears_that_nobody_is_there() {
     let cx = sim.cx();
     sim.block_on(async {
         let mut here = dialled(&cx, "udp://127.0.0.1:9").await;
-        here.send(None, &[b"hello"]).await.unwrap();
-        let refused = here.recv(&mut room(1, 1)).await.unwrap_err();
+        say(&mut *here, b"hello").await.unwrap();
+        let refused = recv(&mut *here, &mut Batch::new(1, 1)).await.unwrap_err();
         assert_eq!(
             refused.errno().map(|e| e.to_string()),
             Some("ECONNREFUSED".to_owned())
@@ -147,5 +141,5 @@ fn a_connected_socket_hears_that_nobody_is_there() {
 }
 
 fn addr(datagrams: &dyn Datagrams) -> String {
-    datagrams.local().unwrap().to_string()
+    datagrams.facts().local.unwrap().to_string()
 }

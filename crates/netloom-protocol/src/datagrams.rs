@@ -1,0 +1,176 @@
+//! What answers datagrams.
+
+use std::borrow::Cow;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use netloom_base::{Code, Failure, Moment};
+use netloom_transport::datagrams::Received;
+use netloom_transport::{Batch, BoxFuture, Cx, Datagrams, Outgoing, Peer};
+
+/// Serves an address for datagrams.
+pub trait DatagramService: Send + Sync {
+    /// Serves one socket, until the service is told to stop.
+    fn serve<'a>(
+        &'a self,
+        socket: Box<dyn Datagrams>,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<(), Failure>>;
+
+    /// Whether several sockets of one address may be served at once: nothing
+    /// is remembered from one datagram to the next.
+    fn is_stateless(&self) -> bool {
+        false
+    }
+}
+
+/// Answers every datagram on its own, and remembers nobody.
+pub trait Answer: Send + Sync + 'static {
+    /// What is said to `request`; `None` is nothing.
+    fn answer<'r>(&'r self, request: &'r [u8], cx: &Cx) -> Option<Cow<'r, [u8]>>;
+}
+
+/// The service of an [`Answer`].
+pub fn each(answer: impl Answer) -> Arc<dyn DatagramService> {
+    Arc::new(Each(answer))
+}
+
+/// How many receives one look at the socket has room for.
+const SLOTS: usize = 32;
+
+/// The most bytes in one datagram (RFC 768).
+const LARGEST: usize = 65_535;
+
+/// Ports whose servers answer whatever comes: an answer to them is answered
+/// again, for ever. Nobody honest asks from there (RFC 862-868).
+const ANSWERING: [u16; 6] = [7, 13, 17, 19, 37, 123];
+
+/// An answer may be so much longer than its question, and so many bytes
+/// besides, when a stranger asks: whoever forges the address of a third could
+/// make more of a small flood otherwise (RFC 9000 §8.1 takes the same factor).
+const MOST_TIMES: usize = 3;
+const MOST_BESIDES: usize = 512;
+
+/// How often it is told that datagrams were lost.
+const TELL_LOST: Duration = Duration::from_secs(1);
+
+struct Each<A>(A);
+
+impl<A: Answer> DatagramService for Each<A> {
+    fn serve<'a>(
+        &'a self,
+        mut socket: Box<dyn Datagrams>,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            let mut batch = Batch::new(SLOTS, LARGEST);
+            let mut losses = Losses::default();
+            let draining = cx.shutdown().clone();
+            loop {
+                let came = tokio::select! {
+                    biased;
+                    () = draining.draining() => return Ok(()),
+                    came = poll_fn(|task| socket.poll_recv(task, &mut batch)) => came,
+                };
+                losses.tell(&*socket, cx);
+                // What the network says of an earlier answer is for whoever asks.
+                if came.is_err() {
+                    continue;
+                }
+                self.answer_all(&mut *socket, &batch, cx).await;
+            }
+        })
+    }
+
+    fn is_stateless(&self) -> bool {
+        true
+    }
+}
+
+impl<A: Answer> Each<A> {
+    async fn answer_all(&self, socket: &mut dyn Datagrams, batch: &Batch, cx: &Cx) {
+        let answers: Vec<(&Received, Cow<'_, [u8]>)> = batch
+            .iter()
+            .filter(|(of, _)| of.truncated_from.is_none() && may_ask(&of.from))
+            .filter_map(|(of, request)| {
+                let answer = self.0.answer(request, cx)?;
+                let fits =
+                    is_near(&of.from) || answer.len() <= request.len() * MOST_TIMES + MOST_BESIDES;
+                fits.then_some((of, answer))
+            })
+            .collect();
+        let run: Vec<Outgoing<'_>> = answers
+            .iter()
+            .map(|(of, bytes)| Outgoing {
+                to: Some(&of.from),
+                from: of.to,
+                bytes,
+            })
+            .collect();
+        let mut sent = 0;
+        while sent < run.len() {
+            let next = poll_fn(|task| socket.poll_send(task, &run[sent..]));
+            // One that cannot go is left out; the others are for others.
+            sent += next.await.unwrap_or(1).max(1);
+        }
+    }
+}
+
+fn may_ask(from: &Peer) -> bool {
+    match from {
+        Peer::Ip(addr) => addr.port() != 0 && !ANSWERING.contains(&addr.port()),
+        Peer::Named(name) => !name.is_empty(),
+    }
+}
+
+fn is_near(from: &Peer) -> bool {
+    match from {
+        Peer::Ip(addr) => addr.ip().to_canonical().is_loopback(),
+        Peer::Named(_) => true,
+    }
+}
+
+/// Tells what the kernel dropped, now and then.
+#[derive(Default)]
+struct Losses {
+    told: u64,
+    at: Option<Moment>,
+}
+
+impl Losses {
+    fn tell(&mut self, socket: &dyn Datagrams, cx: &Cx) {
+        let dropped = socket.lost().dropped;
+        if dropped == self.told {
+            return;
+        }
+        let now = cx.now();
+        if self.at.is_some_and(|at| now - at < TELL_LOST) {
+            return;
+        }
+        let (new, code) = (dropped - self.told, Code::RECV_DROPPED);
+        (self.told, self.at) = (dropped, Some(now));
+        let words = format!(
+            "{code}: {new} datagrams came and were dropped, because the receive buffer was full"
+        );
+        cx.remark(&Arc::from(""), words);
+    }
+}
+
+/// What answers at one address: connections or datagrams.
+#[derive(Clone)]
+pub enum Answering {
+    /// Connections.
+    Conns(Arc<dyn crate::Service>),
+    /// Datagrams.
+    Datagrams(Arc<dyn DatagramService>),
+}
+
+impl std::fmt::Debug for Answering {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Answering::Conns(_) => "Conns",
+            Answering::Datagrams(_) => "Datagrams",
+        })
+    }
+}
