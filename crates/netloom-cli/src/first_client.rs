@@ -9,6 +9,7 @@ use netloom_transport::{Accepted, Conn, Cx, Listener};
 
 use crate::client::converse;
 use crate::contract::{Stop, timeout};
+use crate::datagrams;
 use crate::serving::limits;
 use crate::talk::{Script, begun, talk};
 use crate::view::{Face, now};
@@ -30,8 +31,12 @@ pub(crate) fn first_client(urls: &[&str], matches: &ArgMatches, face: &Face) -> 
         )
     })?;
     let keep = matches.get_flag("keep");
+    let limit = timeout(matches)?;
+    if datagrams::all_give_datagrams(urls) {
+        return datagrams::listen(urls, keep, limit, face);
+    }
     converse(
-        timeout(matches)?,
+        limit,
         "no client came and went in time",
         |cx| async move {
             let mut doors = bind(urls, &cx).await?;

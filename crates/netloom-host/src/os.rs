@@ -6,7 +6,7 @@ use netloom_protocol::PROTOCOLS;
 use netloom_transport::resolve::Dns;
 use netloom_transport::{
     Assembly, Layer, Net, Transport, exec::Exec, fd::Fd, stdio::Stdio, tcp::Tcp, tls::Tls,
-    unix::Unix,
+    udp::Udp, unix::Unix, unixgram::Unixgram,
 };
 
 /// This host's network.
@@ -14,6 +14,8 @@ pub fn os_net() -> Arc<dyn Net> {
     let transports: Vec<Arc<dyn Transport>> = vec![
         Arc::new(Tcp),
         Arc::new(Unix),
+        Arc::new(Udp),
+        Arc::new(Unixgram),
         Arc::new(Stdio),
         Arc::new(Exec),
         Arc::new(Fd),

@@ -10,6 +10,7 @@ use netloom_transport::{Conn, Cx};
 use super::{Verb, examples};
 use crate::client::converse;
 use crate::contract::{Stop, timeout, with_timeout};
+use crate::datagrams::{self, gives_datagrams};
 use crate::flags::bytes;
 use crate::talk::{Script, begun, talk};
 use crate::view::{Face, now};
@@ -86,7 +87,11 @@ impl Verb for Connect {
             Some(text) => format!("`{text}` did not come in time"),
             None => "the conversation did not end in time".to_owned(),
         };
-        converse(timeout(matches)?, &overdue, |cx| async move {
+        let limit = timeout(matches)?;
+        if gives_datagrams(&endpoint, Role::Dial) {
+            return datagrams::connect(&endpoint, script, (limit, &overdue), face);
+        }
+        converse(limit, &overdue, |cx| async move {
             let began = cx.now();
             let stack = cx.net().stack(&endpoint, Role::Dial)?;
             let conn = open(&stack, &cx).await?;
