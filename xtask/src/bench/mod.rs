@@ -13,6 +13,7 @@ pub(crate) mod meter;
 pub(crate) mod server;
 mod start;
 mod table;
+mod udp;
 
 pub(crate) use load::Load;
 pub(crate) use machine::line as machine_line;
@@ -39,6 +40,7 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("echo", echo::bench),
     ("idle", idle::bench),
     ("start", start::bench),
+    ("udp", udp::bench),
 ];
 
 pub(crate) fn verb(args: Vec<String>) -> Outcome {
