@@ -78,6 +78,12 @@ async fn ask(failure: &Failure, probe: &Probe, asking: Asking, cx: &Cx, answers:
     match failure.stage() {
         Stage::Bind | Stage::Listen => bind(failure, addr, probe, cx, answers).await,
         Stage::Connect => connect(failure, addr, probe, asking, cx, answers).await,
+        // Of a datagram the network has said all there is: nothing is sent again.
+        Stage::Send | Stage::Join => {
+            answers.addresses = probe.addresses(cx).await;
+            answers.interfaces = probe.interfaces(cx).await;
+            answers.route = probe.route(cx, addr).await;
+        }
         _ => {}
     }
 }
@@ -88,6 +94,11 @@ async fn bind(failure: &Failure, addr: SocketAddr, probe: &Probe, cx: &Cx, answe
         Code::BIND_IN_USE => {
             answers.sockets = probe.sockets_on(cx, addr.port()).await;
             answers.free_port = probe.free_port(cx, addr).await;
+            holders(probe, cx, answers).await;
+        }
+        // Found only by whoever binds datagrams: streams are told apart by the rules.
+        Code::BIND_BOUND => {
+            answers.sockets = probe.udp_sockets_on(cx, addr.port()).await;
             holders(probe, cx, answers).await;
         }
         Code::BIND_NOT_LOCAL | Code::BIND_NO_SCOPE => {

@@ -8,6 +8,7 @@ mod answers;
 mod ask;
 mod bind;
 mod connect;
+mod datagrams;
 mod draft;
 mod limits;
 mod path;
@@ -33,6 +34,7 @@ pub const RULES: &[&[Rule]] = &[
     refused::RULES,
     connect::RULES,
     limits::RULES,
+    datagrams::RULES,
 ];
 
 /// Asks the rules; where none decides, tells what the failure itself knew.

@@ -15,6 +15,7 @@
 
 mod bind;
 mod connect;
+mod datagrams;
 mod limits;
 mod network;
 mod place;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use netloom_base::endpoint::Host;
 use netloom_base::failure::Fact;
-use netloom_base::{Code, Endpoint, Failure, Stack, Stage};
+use netloom_base::{Code, Endpoint, Failure, Side, Stack, Stage};
 use socket2::Socket;
 
 use super::Mailbox;
@@ -74,7 +74,7 @@ fn both_loopbacks(port: u16, options: &BindOptions) -> Result<Vec<Held>, Failure
             Ok(second) => return Ok(vec![first, second]),
             Err(failure) if absent(&failure) => return Ok(vec![first]),
             // The kernel chose a port that is taken in the other family: ask for another.
-            Err(failure) if port == 0 && failure.code() == Code::BIND_IN_USE => {}
+            Err(failure) if port == 0 && failure.code() == Code::BIND_BOUND => {}
             Err(failure) => return Err(failure),
         }
     }
@@ -233,9 +233,17 @@ fn share(socket: &Socket) -> Result<(), Failure> {
 }
 
 fn bind_to(socket: &Socket, addr: SocketAddr) -> Result<(), Failure> {
-    socket
-        .bind(&addr.into())
-        .map_err(|error| Failure::from_io(Stage::Bind, error).fact(Fact::Tried(addr)))
+    socket.bind(&addr.into()).map_err(|error| {
+        // Whoever has it does not listen: datagram sockets never do.
+        if error.kind() == std::io::ErrorKind::AddrInUse {
+            let failure = Failure::new(Stage::Bind, Side::Os, Code::BIND_BOUND).fact(Fact::Tried(addr));
+            return match error.raw_os_error() {
+                Some(errno) => failure.fact(Fact::Errno(netloom_base::failure::Errno(errno))),
+                None => failure.source(error),
+            };
+        }
+        Failure::from_io(Stage::Bind, error).fact(Fact::Tried(addr))
+    })
 }
 
 fn local(socket: &Socket) -> Result<SocketAddr, Failure> {

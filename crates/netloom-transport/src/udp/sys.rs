@@ -69,7 +69,11 @@ impl Headers {
 }
 
 /// What one system call received.
-pub(super) struct Inbox(Headers);
+pub(super) struct Inbox {
+    all: Headers,
+    /// How many headers the kernel has written to since they were made ready.
+    used: usize,
+}
 
 /// One datagram that came, beside its bytes.
 pub(super) struct Came<'a> {
@@ -83,7 +87,10 @@ pub(super) struct Came<'a> {
 
 impl Inbox {
     pub(super) fn new() -> Self {
-        Inbox(Headers::new())
+        Inbox {
+            all: Headers::new(),
+            used: BATCH,
+        }
     }
 
     /// Receives into as many slots as have a datagram, without waiting.
@@ -92,15 +99,16 @@ impl Inbox {
         fd: BorrowedFd<'_>,
         slots: impl Iterator<Item = &'a mut [u8]>,
     ) -> io::Result<usize> {
-        let all = &mut self.0;
-        let mut count = 0;
-        for (i, slot) in slots.take(BATCH).enumerate() {
-            all.parts[i] = libc::iovec {
-                iov_base: slot.as_mut_ptr().cast(),
-                iov_len: slot.len(),
-            };
+        let all = &mut self.all;
+        for i in 0..self.used {
             all.point(i, size_of::<Name>(), size_of::<Control>());
-            count = i + 1;
+        }
+        self.used = 0;
+        let mut count = 0;
+        for (part, slot) in all.parts.iter_mut().zip(slots) {
+            part.iov_base = slot.as_mut_ptr().cast();
+            part.iov_len = slot.len();
+            count += 1;
         }
         // SAFETY: `count` headers point to buffers of the lengths they say,
         // which are borrowed for longer than the call.
@@ -108,12 +116,22 @@ impl Inbox {
             libc::recvmmsg(
                 fd.as_raw_fd(),
                 all.headers.as_mut_ptr(),
-                count as libc::c_uint,
+                count,
                 (libc::MSG_DONTWAIT | libc::MSG_TRUNC) as _,
                 std::ptr::null_mut(),
             )
         };
-        usize::try_from(got).map_err(|_| io::Error::last_os_error())
+        match usize::try_from(got) {
+            Ok(got) => {
+                // The one after the last may have been written to in part.
+                self.used = (got + 1).min(BATCH);
+                Ok(got)
+            }
+            Err(_) => {
+                self.used = 1;
+                Err(io::Error::last_os_error())
+            }
+        }
     }
 
     /// What came into slot `i` in the last call.
@@ -122,12 +140,12 @@ impl Inbox {
         reason = "its type differs between C libraries"
     )]
     pub(super) fn came(&self, i: usize) -> Came<'_> {
-        let header = &self.0.headers[i];
+        let header = &self.all.headers[i];
         let name_len = (header.msg_hdr.msg_namelen as usize).min(size_of::<Name>());
         let control_len = (header.msg_hdr.msg_controllen as usize).min(size_of::<Control>());
         Came {
-            name: &self.0.names[i].0[..name_len],
-            control: &self.0.controls[i].0[..control_len],
+            name: &self.all.names[i].0[..name_len],
+            control: &self.all.controls[i].0[..control_len],
             len: header.msg_len as usize,
         }
     }
