@@ -257,15 +257,13 @@ impl<'a> Exchange<'a> {
             return Ok(());
         }
         let waited = late.unwrap_or(EXPECTED);
-        Err(
-            Failure::new(Stage::Recv, Side::Peer, Code::RECV_TIMEOUT)
-                .message(overdue)
-                .fact(Fact::Waited(waited))
-                .fact(Fact::Moved {
-                    received: self.received,
-                    sent: self.sent,
-                }),
-        )
+        Err(Failure::new(Stage::Recv, Side::Peer, Code::RECV_TIMEOUT)
+            .message(overdue)
+            .fact(Fact::Waited(waited))
+            .fact(Fact::Moved {
+                received: self.received,
+                sent: self.sent,
+            }))
     }
 
     async fn next(&mut self, batch: &mut Batch, block: &mut [u8]) -> Next {
@@ -335,7 +333,11 @@ impl<'a> Exchange<'a> {
             if !self.show(of, bytes).await? {
                 return Ok(true);
             }
-            if self.expect.as_mut().is_some_and(|expect| expect.feed(bytes)) {
+            if self
+                .expect
+                .as_mut()
+                .is_some_and(|expect| expect.feed(bytes))
+            {
                 return Ok(true);
             }
         }
@@ -356,7 +358,8 @@ impl<'a> Exchange<'a> {
             return true;
         }
         if known.is_none() {
-            self.face.note(format!("the first datagram came from {}", name(&of.from)));
+            self.face
+                .note(format!("the first datagram came from {}", name(&of.from)));
             self.answer_to = Some((at, Some(of.from.clone()), of.to));
             return true;
         }
@@ -392,8 +395,10 @@ impl<'a> Exchange<'a> {
                 self.face.reader_left();
                 Ok(false)
             }
-            Err(error) => Err(Failure::from_io(Stage::Send, error)
-                .message("standard output cannot be written")),
+            Err(error) => {
+                Err(Failure::from_io(Stage::Send, error)
+                    .message("standard output cannot be written"))
+            }
         }
     }
 
@@ -421,7 +426,10 @@ impl<'a> Exchange<'a> {
         let at = self.answer_to.as_ref().map_or(0, |(at, ..)| *at);
         let facts = self.sockets.get(at).map(|socket| socket.facts());
         let facts = facts.unwrap_or_default();
-        let partner = self.answer_to.as_ref().and_then(|(_, peer, _)| peer.clone());
+        let partner = self
+            .answer_to
+            .as_ref()
+            .and_then(|(_, peer, _)| peer.clone());
         Story {
             endpoint: stack.endpoint.to_string(),
             stack: stack.to_string(),

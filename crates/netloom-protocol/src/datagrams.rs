@@ -41,6 +41,9 @@ pub fn each(answer: impl Answer) -> Arc<dyn DatagramService> {
 /// How many receives one look at the socket has room for.
 const SLOTS: usize = 32;
 
+/// As many as come at once where clients wait for their answers.
+const FEW: usize = 2;
+
 /// Ports whose servers answer whatever comes: an answer to them is answered
 /// again, for ever. Nobody honest asks from there (RFC 862-868).
 const ANSWERING: [u16; 6] = [7, 13, 17, 19, 37, 123];
@@ -53,6 +56,9 @@ const MOST_BESIDES: usize = 512;
 
 /// How often it is told that datagrams were lost.
 const TELL_LOST: Duration = Duration::from_secs(1);
+
+/// An answer, beside what it answers.
+type Answered<'a> = (&'a Received, Cow<'a, [u8]>);
 
 struct Each<A>(A);
 
@@ -82,7 +88,12 @@ impl<A: Answer> DatagramService for Each<A> {
                 if came.is_err() {
                     continue;
                 }
-                self.answer_all(&mut *socket, &batch, cx).await;
+                // Room for few costs less to make ready than room for many.
+                if batch.len() <= FEW {
+                    self.answer_all::<FEW>(&mut *socket, &batch, cx).await;
+                } else {
+                    self.answer_all::<SLOTS>(&mut *socket, &batch, cx).await;
+                }
             }
         })
     }
@@ -93,9 +104,9 @@ impl<A: Answer> DatagramService for Each<A> {
 }
 
 impl<A: Answer> Each<A> {
-    /// Answers a batch, as many at a time as one call sends. This is the hot
+    /// Answers a batch, `N` at a time. This is the hot
     /// path of every datagram service: nothing is allocated on it.
-    async fn answer_all(&self, socket: &mut dyn Datagrams, batch: &Batch, cx: &Cx) {
+    async fn answer_all<const N: usize>(&self, socket: &mut dyn Datagrams, batch: &Batch, cx: &Cx) {
         let mut answers = batch
             .iter()
             .filter(|(of, _)| of.truncated_from.is_none() && may_ask(&of.from))
@@ -106,7 +117,7 @@ impl<A: Answer> Each<A> {
                 fits.then_some((of, answer))
             });
         loop {
-            let mut held: [Option<(&Received, Cow<'_, [u8]>)>; SLOTS] = [const { None }; SLOTS];
+            let mut held: [Option<Answered<'_>>; N] = [const { None }; N];
             let mut count = 0;
             for (place, answer) in held.iter_mut().zip(&mut answers) {
                 *place = Some(answer);
@@ -115,7 +126,7 @@ impl<A: Answer> Each<A> {
             if count == 0 {
                 return;
             }
-            let mut run = [Outgoing::connected(&[]); SLOTS];
+            let mut run = [Outgoing::connected(&[]); N];
             for (out, (of, bytes)) in run.iter_mut().zip(held.iter().flatten()) {
                 *out = Outgoing {
                     to: Some(&of.from),

@@ -243,6 +243,17 @@ impl Batch {
             .map(move |slot| &mut slot[..room])
     }
 
+    /// Says what came into a slot: one datagram of `len` bytes, as far as there
+    /// was room.
+    pub fn came_whole(&mut self, slot: usize, len: usize, of: Received) {
+        self.items.push(Item {
+            slot,
+            start: 0,
+            len: len.min(self.room),
+            of,
+        });
+    }
+
     /// Says what came into a slot: `len` bytes in datagrams of `segment` bytes,
     /// of which the last may be shorter (what the kernel joined, UDP_GRO).
     pub fn came(&mut self, slot: usize, len: usize, segment: usize, of: &Received) {

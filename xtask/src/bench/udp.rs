@@ -112,12 +112,7 @@ struct Took {
     p99: f64,
 }
 
-fn measure(
-    bench: &Bench,
-    server: &Server,
-    echoes: u32,
-    shape: (usize, usize),
-) -> Outcome<Took> {
+fn measure(bench: &Bench, server: &Server, echoes: u32, shape: (usize, usize)) -> Outcome<Took> {
     let running = server.start(&bench.programs)?;
     let mut load = Load::datagrams(&bench.programs, &running.address()?, shape, BYTES)?;
     load.run(WARM_UP)?;

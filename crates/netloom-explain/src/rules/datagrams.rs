@@ -93,7 +93,10 @@ fn refused(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
     if here {
         return draft
             .cause(
-                format!("no program of this host has UDP port {port} of {} open", addr.ip()),
+                format!(
+                    "no program of this host has UDP port {port} of {} open",
+                    addr.ip()
+                ),
                 Confirmed,
                 "this host itself answered that the port is closed",
             )
@@ -112,10 +115,7 @@ fn refused(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
             Possible,
             "",
         )
-        .fix(
-            "look there",
-            format!("ss -lun 'sport = :{port}'"),
-        )
+        .fix("look there", format!("ss -lun 'sport = :{port}'"))
         .unchecked(
             format!("whether a program has the port open on {}", addr.ip()),
             "the other end",
@@ -205,10 +205,17 @@ fn too_large(failure: &Failure, _: &Answers) -> Option<Diagnosis> {
             )
             .done();
     }
-    let headers = if addr.ip().to_canonical().is_ipv4() { 28 } else { 48 };
+    let headers = if addr.ip().to_canonical().is_ipv4() {
+        28
+    } else {
+        48
+    };
     let draft = match (limit("the path MTU"), icmp(failure)) {
         (Some(mtu), Some(icmp)) => draft.cause(
-            format!("a link behind {} carries packets of at most {mtu} bytes", icmp.from),
+            format!(
+                "a link behind {} carries packets of at most {mtu} bytes",
+                icmp.from
+            ),
             Confirmed,
             "it says so itself",
         ),
@@ -227,10 +234,7 @@ fn too_large(failure: &Failure, _: &Answers) -> Option<Diagnosis> {
         None => draft.advice("send at most 1200 bytes in one datagram"),
     };
     draft
-        .fix(
-            "see the path's MTU",
-            format!("tracepath -n {}", addr.ip()),
-        )
+        .fix("see the path's MTU", format!("tracepath -n {}", addr.ip()))
         .advice("or leave `df` out of the endpoint: then it is sent in fragments")
         .done()
 }
@@ -269,7 +273,10 @@ fn broadcast(failure: &Failure, _: &Answers) -> Option<Diagnosis> {
         "this goes to every host of a network, and that was not asked for",
     )
     .cause(
-        format!("{} is a broadcast address, and broadcast was not allowed", addr.ip()),
+        format!(
+            "{} is a broadcast address, and broadcast was not allowed",
+            addr.ip()
+        ),
         Confirmed,
         "sending there needs SO_BROADCAST (socket(7))",
     )
@@ -307,10 +314,17 @@ fn no_interface(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
     }
     let able = |up: &&netloom_transport::probe::Interface| up.multicast && up.up;
     if let Some(able) = interfaces.iter().find(able) {
-        let example = if group.is_ipv4() { "192.0.2.10/24" } else { "fe80::10/64" };
+        let example = if group.is_ipv4() {
+            "192.0.2.10/24"
+        } else {
+            "fe80::10/64"
+        };
         draft = draft
             .cause(
-                format!("{} has no address to send from, or was set not to join", able.name),
+                format!(
+                    "{} has no address to send from, or was set not to join",
+                    able.name
+                ),
                 Likely,
                 "it is up and carries multicast",
             )
@@ -327,10 +341,7 @@ fn no_interface(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
     }
     let here = endpoint(failure, addr);
     draft
-        .fix(
-            "or stay on this host",
-            with_option(&here, "interface=lo"),
-        )
+        .fix("or stay on this host", with_option(&here, "interface=lo"))
         .done()
 }
 
@@ -382,14 +393,18 @@ fn peer_closed(failure: &Failure, _: &Answers) -> Option<Diagnosis> {
     if failure.code() != Code::SEND_PEER_CLOSED {
         return None;
     }
-    Draft::of(failure, Code::SEND_PEER_CLOSED, "its receiver has closed the socket")
-        .cause(
-            "the program that received there has ended or closed it",
-            Confirmed,
-            "a unix socket tells its senders at once",
-        )
-        .fix("start one", listen_there(name))
-        .done()
+    Draft::of(
+        failure,
+        Code::SEND_PEER_CLOSED,
+        "its receiver has closed the socket",
+    )
+    .cause(
+        "the program that received there has ended or closed it",
+        Confirmed,
+        "a unix socket tells its senders at once",
+    )
+    .fix("start one", listen_there(name))
+    .done()
 }
 
 /// The name of a unix datagram endpoint.
@@ -474,7 +489,10 @@ mod tests {
     fn whoever_rejects_is_named() {
         let failure = failed(Code::SEND_REJECTED, "192.0.2.1:9").fact(said(3, 13, "10.0.0.1"));
         let text = diagnose(&failure, &Answers::default()).to_string();
-        assert!(text.contains("10.0.0.1, a router or firewall on the way"), "{text}");
+        assert!(
+            text.contains("10.0.0.1, a router or firewall on the way"),
+            "{text}"
+        );
         let own = failed(Code::SEND_REJECTED, "127.0.0.1:9").fact(said(3, 13, "127.0.0.1"));
         let text = diagnose(&own, &Answers::default()).to_string();
         assert!(text.contains("rule of this host"), "{text}");
@@ -515,7 +533,10 @@ mod tests {
         let failure = failed(Code::JOIN_NO_INTERFACE, "239.1.1.1:9");
         let mut answers = Answers {
             user: Some(0),
-            interfaces: Some(vec![interface("lo", true, false), interface("eth0", false, true)]),
+            interfaces: Some(vec![
+                interface("lo", true, false),
+                interface("eth0", false, true),
+            ]),
             ..Answers::default()
         };
         let diagnosis = diagnose(&failure, &answers);

@@ -164,32 +164,35 @@ fn only_the_sender_that_was_asked_for_is_heard() {
 
 #[test]
 fn no_interface_carries_the_group() {
-    in_namespace("datagrams::no_interface_carries_the_group", |lab| async move {
-        let diagnosis = lab
-            .explain(&failed(lab.towards("udp://239.1.2.3:5000").await))
-            .await;
-        assert_eq!(diagnosis.code.name(), "join.no-interface");
-        assert!(is_confirmed(&diagnosis));
-        knows(&diagnosis, &["lo is up and carries no multicast"]);
-        lab.follow(fix(&diagnosis, "netloom connect")).await;
+    in_namespace(
+        "datagrams::no_interface_carries_the_group",
+        |lab| async move {
+            let diagnosis = lab
+                .explain(&failed(lab.towards("udp://239.1.2.3:5000").await))
+                .await;
+            assert_eq!(diagnosis.code.name(), "join.no-interface");
+            assert!(is_confirmed(&diagnosis));
+            knows(&diagnosis, &["lo is up and carries no multicast"]);
+            lab.follow(fix(&diagnosis, "netloom connect")).await;
 
-        sh("ip link add d0 type veth peer name d1");
-        let diagnosis = lab
-            .explain(&failed(lab.mailbox("udp://239.1.2.3:5000").await))
-            .await;
-        assert_eq!(diagnosis.code.name(), "join.no-interface");
-        knows(&diagnosis, &["d0 is down and carries multicast"]);
-        lab.follow(fix(&diagnosis, "ip link set")).await;
-        lab.mailbox("udp://239.1.2.3:5000").await.unwrap();
-        // It is up, and has no address to send from.
-        let diagnosis = lab
-            .explain(&failed(lab.towards("udp://239.1.2.3:5000").await))
-            .await;
-        assert_eq!(diagnosis.code.name(), "join.no-interface");
-        knows(&diagnosis, &["it has no IPv4 address"]);
-        lab.follow(fix(&diagnosis, "ip addr add")).await;
-        lab.towards("udp://239.1.2.3:5000").await.unwrap();
-    });
+            sh("ip link add d0 type veth peer name d1");
+            let diagnosis = lab
+                .explain(&failed(lab.mailbox("udp://239.1.2.3:5000").await))
+                .await;
+            assert_eq!(diagnosis.code.name(), "join.no-interface");
+            knows(&diagnosis, &["d0 is down and carries multicast"]);
+            lab.follow(fix(&diagnosis, "ip link set")).await;
+            lab.mailbox("udp://239.1.2.3:5000").await.unwrap();
+            // It is up, and has no address to send from.
+            let diagnosis = lab
+                .explain(&failed(lab.towards("udp://239.1.2.3:5000").await))
+                .await;
+            assert_eq!(diagnosis.code.name(), "join.no-interface");
+            knows(&diagnosis, &["it has no IPv4 address"]);
+            lab.follow(fix(&diagnosis, "ip addr add")).await;
+            lab.towards("udp://239.1.2.3:5000").await.unwrap();
+        },
+    );
 }
 
 #[test]
@@ -209,7 +212,10 @@ fn broadcast_is_denied_until_it_is_asked_for() {
                 say(&mut *socket, b"who").await.unwrap();
                 assert_eq!(there.line(), "who");
                 let (text, from) = heard(&lab, &mut *socket, SOON).await.unwrap();
-                assert_eq!((&*text, from.to_string()), ("here", "10.9.0.2:9".to_owned()));
+                assert_eq!(
+                    (&*text, from.to_string()),
+                    ("here", "10.9.0.2:9".to_owned())
+                );
             }
         },
     );
@@ -282,34 +288,37 @@ fn a_rule_of_the_host_itself_is_no_closed_port() {
 
 #[test]
 fn what_does_not_fit_names_the_limit() {
-    in_namespace("datagrams::what_does_not_fit_names_the_limit", |lab| async move {
-        let router = Host::beside("a", "10.9.0.1/24", "10.9.0.2/24").await;
-        let large = vec![b'x'; 65_508];
-        let failure = answer_to(&lab, "udp://10.9.0.2:9", &large).await;
-        let diagnosis = lab.explain(&failure).await;
-        assert_eq!(diagnosis.code.name(), "send.too-large");
-        assert!(diagnosis.summary.contains("65507"), "{diagnosis}");
+    in_namespace(
+        "datagrams::what_does_not_fit_names_the_limit",
+        |lab| async move {
+            let router = Host::beside("a", "10.9.0.1/24", "10.9.0.2/24").await;
+            let large = vec![b'x'; 65_508];
+            let failure = answer_to(&lab, "udp://10.9.0.2:9", &large).await;
+            let diagnosis = lab.explain(&failure).await;
+            assert_eq!(diagnosis.code.name(), "send.too-large");
+            assert!(diagnosis.summary.contains("65507"), "{diagnosis}");
 
-        let failure = answer_to(&lab, "udp://10.9.0.2:9,df", &large[..1473]).await;
-        let diagnosis = lab.explain(&failure).await;
-        assert_eq!(diagnosis.code.name(), "send.too-large");
-        knows(&diagnosis, &["the path MTU allows 1500"]);
+            let failure = answer_to(&lab, "udp://10.9.0.2:9,df", &large[..1473]).await;
+            let diagnosis = lab.explain(&failure).await;
+            assert_eq!(diagnosis.code.name(), "send.too-large");
+            knows(&diagnosis, &["the path MTU allows 1500"]);
 
-        // A narrow link behind the router: it says so, once it was tried.
-        sh("ip route add default via 10.9.0.2");
-        router.sh("echo 1 > /proc/sys/net/ipv4/ip_forward; ip link add n0 mtu 1280 type veth peer name n1; ip addr add 192.0.2.2/24 dev n0; ip link set n0 up; ip link set n1 up; ip neigh add 192.0.2.1 lladdr 02:00:00:00:00:01 dev n0");
-        let failure = answer_to(&lab, "udp://192.0.2.1:9,df", &large[..1400]).await;
-        let diagnosis = lab.explain(&failure).await;
-        assert_eq!(diagnosis.code.name(), "send.too-large");
-        assert!(is_confirmed(&diagnosis));
-        knows(&diagnosis, &["ICMP 3/4", "from 10.9.0.2"]);
-        knows(&diagnosis, &["the path MTU allows 1280"]);
-        // What fits passes.
-        let mut socket = lab.towards("udp://192.0.2.1:9,df").await.unwrap();
-        say(&mut *socket, &large[..1252]).await.unwrap();
-        let again = failed(say(&mut *socket, &large[..1253]).await);
-        assert_eq!(again.code().name(), "send.too-large");
-    });
+            // A narrow link behind the router: it says so, once it was tried.
+            sh("ip route add default via 10.9.0.2");
+            router.sh("echo 1 > /proc/sys/net/ipv4/ip_forward; ip link add n0 mtu 1280 type veth peer name n1; ip addr add 192.0.2.2/24 dev n0; ip link set n0 up; ip link set n1 up; ip neigh add 192.0.2.1 lladdr 02:00:00:00:00:01 dev n0");
+            let failure = answer_to(&lab, "udp://192.0.2.1:9,df", &large[..1400]).await;
+            let diagnosis = lab.explain(&failure).await;
+            assert_eq!(diagnosis.code.name(), "send.too-large");
+            assert!(is_confirmed(&diagnosis));
+            knows(&diagnosis, &["ICMP 3/4", "from 10.9.0.2"]);
+            knows(&diagnosis, &["the path MTU allows 1280"]);
+            // What fits passes.
+            let mut socket = lab.towards("udp://192.0.2.1:9,df").await.unwrap();
+            say(&mut *socket, &large[..1252]).await.unwrap();
+            let again = failed(say(&mut *socket, &large[..1253]).await);
+            assert_eq!(again.code().name(), "send.too-large");
+        },
+    );
 }
 
 #[test]
@@ -334,13 +343,16 @@ fn this_hosts_own_rules_keep_a_datagram_in() {
 
 #[test]
 fn there_is_no_route_for_a_datagram() {
-    in_namespace("datagrams::there_is_no_route_for_a_datagram", |lab| async move {
-        let diagnosis = lab
-            .explain(&failed(lab.towards("udp://192.0.2.1:9").await))
-            .await;
-        assert_eq!(diagnosis.code.name(), "connect.unreachable.no-route");
-        assert!(is_confirmed(&diagnosis));
-    });
+    in_namespace(
+        "datagrams::there_is_no_route_for_a_datagram",
+        |lab| async move {
+            let diagnosis = lab
+                .explain(&failed(lab.towards("udp://192.0.2.1:9").await))
+                .await;
+            assert_eq!(diagnosis.code.name(), "connect.unreachable.no-route");
+            assert!(is_confirmed(&diagnosis));
+        },
+    );
 }
 
 #[test]

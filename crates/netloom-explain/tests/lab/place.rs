@@ -11,10 +11,10 @@ use netloom_base::diagnosis::{Fix, Verdict};
 use netloom_base::failure::Fact;
 use netloom_base::{Code, Diagnosis, Endpoint, Failure, Kind, Role, Side, Stage};
 use netloom_explain::{Asking, diagnose_with};
+use netloom_transport::datagrams::HeldDatagrams;
 use netloom_transport::net::SystemResolver;
 use netloom_transport::probe::{Entry, Probe};
 use netloom_transport::tcp::Tcp;
-use netloom_transport::datagrams::HeldDatagrams;
 use netloom_transport::udp::Udp;
 use netloom_transport::unix::Unix;
 use netloom_transport::unixgram::Unixgram;
@@ -253,9 +253,7 @@ impl Host {
     /// Starts a python program there, and waits until it says something.
     pub(crate) fn python(&self, text: &str) -> Talker {
         let pid = self.pid().to_string();
-        let talker = Program::start(&[
-            "nsenter", "-t", &pid, "-n", "python3", "-u", "-c", text,
-        ]);
+        let talker = Program::start(&["nsenter", "-t", &pid, "-n", "python3", "-u", "-c", text]);
         let mut talker = Talker::of(talker);
         assert_eq!(talker.line(), "ready");
         talker
@@ -386,17 +384,19 @@ impl Lab {
         match words[..] {
             ["netloom", "listen", ref rest @ ..] => {
                 let url = url(&rest[0]);
-                let bound = match self.is_datagrams(&url, Role::Bind) {
-                    true => self.mailbox(&url).await.map(drop),
-                    false => self.bind(&url).await.map(drop),
+                let bound = if self.is_datagrams(&url, Role::Bind) {
+                    self.mailbox(&url).await.map(drop)
+                } else {
+                    self.bind(&url).await.map(drop)
                 };
                 bound.unwrap_or_else(|f| panic!("{command}: {f}"));
             }
             ["netloom", "connect", ref rest @ ..] => {
                 let url = url(&rest[0]);
-                let dialled = match self.is_datagrams(&url, Role::Dial) {
-                    true => self.towards(&url).await.map(drop),
-                    false => self.dial(&url).await.map(drop),
+                let dialled = if self.is_datagrams(&url, Role::Dial) {
+                    self.towards(&url).await.map(drop)
+                } else {
+                    self.dial(&url).await.map(drop)
                 };
                 dialled.unwrap_or_else(|f| panic!("{command}: {f}"));
             }

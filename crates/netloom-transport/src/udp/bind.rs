@@ -195,8 +195,7 @@ fn prepare(
     }
     options.common().set(&socket, addr.is_ipv6())?;
     #[cfg(target_os = "linux")]
-    ask(&socket, addr, options.drops)
-        .map_err(|error| Failure::from_io(Stage::Create, error))?;
+    ask(&socket, addr, options.drops).map_err(|error| Failure::from_io(Stage::Create, error))?;
     Ok(socket)
 }
 
@@ -236,7 +235,8 @@ fn bind_to(socket: &Socket, addr: SocketAddr) -> Result<(), Failure> {
     socket.bind(&addr.into()).map_err(|error| {
         // Whoever has it does not listen: datagram sockets never do.
         if error.kind() == std::io::ErrorKind::AddrInUse {
-            let failure = Failure::new(Stage::Bind, Side::Os, Code::BIND_BOUND).fact(Fact::Tried(addr));
+            let failure =
+                Failure::new(Stage::Bind, Side::Os, Code::BIND_BOUND).fact(Fact::Tried(addr));
             return match error.raw_os_error() {
                 Some(errno) => failure.fact(Fact::Errno(netloom_base::failure::Errno(errno))),
                 None => failure.source(error),

@@ -50,7 +50,9 @@ pub(super) async fn dial(stack: &Stack, cx: &Cx) -> Result<Opened, Failure> {
             Ok(mut opened) => {
                 let learned = &mut opened.1.learned;
                 learned.splice(0..0, found.facts);
-                return Ok(Opened::Datagrams(Box::new(Mailbox::new(opened.0, opened.1)?)));
+                return Ok(Opened::Datagrams(Box::new(Mailbox::new(
+                    opened.0, opened.1,
+                )?)));
             }
             // Only the lack of a way is a reason to try the next.
             Err(failure) if failure.code() == Code::CONNECT_NO_ROUTE => failed = Some(failure),
@@ -99,12 +101,7 @@ async fn towards(
 }
 
 /// One host: the kernel sends there, and hears only from there.
-async fn one(
-    socket: &Socket,
-    to: SocketAddr,
-    manner: &mut Manner,
-    cx: &Cx,
-) -> Result<(), Failure> {
+async fn one(socket: &Socket, to: SocketAddr, manner: &mut Manner, cx: &Cx) -> Result<(), Failure> {
     #[cfg(target_os = "linux")]
     {
         use std::os::fd::AsFd;
@@ -160,7 +157,10 @@ async fn many(
     let (ways, unable) = group::ready(ways, to, cx).await;
     if ways.is_empty() {
         let failure = Failure::new(Stage::Join, Side::Os, Code::JOIN_NO_INTERFACE)
-            .message(format!("no interface has an address to send to {} from", to.ip()))
+            .message(format!(
+                "no interface has an address to send to {} from",
+                to.ip()
+            ))
             .fact(Fact::Tried(to));
         return Err(unable.into_iter().fold(failure, Failure::fact));
     }
@@ -179,7 +179,11 @@ async fn many(
         .map(|way| Fact::said(format!("sent through {}", way.name), "rtnetlink"))
         .chain(unable)
         .collect();
-    manner.interfaces = ways.iter().map(|way| way.index).filter(|i| *i != 0).collect();
+    manner.interfaces = ways
+        .iter()
+        .map(|way| way.index)
+        .filter(|i| *i != 0)
+        .collect();
     manner.default_to = Some(Peer::Ip(to));
     Ok(())
 }

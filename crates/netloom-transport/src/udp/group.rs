@@ -117,8 +117,9 @@ pub(super) async fn ready(ways: Vec<Way>, group: SocketAddr, cx: &Cx) -> (Vec<Wa
             continue;
         }
         let version = if group.is_ipv4() { "IPv4" } else { "IPv6" };
-        let (able, unable): (Vec<Way>, Vec<Way>) =
-            ways.into_iter().partition(|way| of(way, false) || way.index == 0);
+        let (able, unable): (Vec<Way>, Vec<Way>) = ways
+            .into_iter()
+            .partition(|way| of(way, false) || way.index == 0);
         let told = unable.iter().map(|way| {
             Fact::said(
                 format!("not sent through {}: it has no {version} address", way.name),
@@ -142,7 +143,8 @@ pub(super) fn join(
         match join_on(socket, ip, from, way.index) {
             Ok(()) => {
                 joined = true;
-                let sender = from.map_or_else(String::new, |from| format!(" (only {from} is heard)"));
+                let sender =
+                    from.map_or_else(String::new, |from| format!(" (only {from} is heard)"));
                 told.push(Fact::said(
                     format!("joined {ip} on {}{sender}", way.name),
                     "setsockopt",

@@ -83,8 +83,7 @@ impl Mailbox {
                 1,
             );
         }
-        let socket =
-            sys::watch(socket).map_err(|error| Failure::from_io(Stage::Create, error))?;
+        let socket = sys::watch(socket).map_err(|error| Failure::from_io(Stage::Create, error))?;
         Ok(Mailbox {
             socket,
             inbox: Inbox::new(),
@@ -109,7 +108,7 @@ impl Mailbox {
                 truncated_from: truncated.then_some(came.len),
             };
             self.lost.truncated += u64::from(truncated);
-            batch.came(slot, came.len, usize::MAX, &of);
+            batch.came_whole(slot, came.len, of);
             if let Said {
                 dropped: Some(now), ..
             } = said
@@ -142,29 +141,30 @@ impl Mailbox {
         };
         known.failure(error)
     }
-
 }
 
 /// Sends a run as far as the kernel has room, `left_by` interfaces of its first
-/// datagram left out, and says how many went whole. The outer error is the
-/// place of one that this socket has no words for.
+/// datagram left out, and says how many went whole.
 fn send(
     socket: BorrowedFd<'_>,
     outbox: &mut Outbox,
     manner: &Manner,
     left_by: &mut usize,
     run: &[Outgoing<'_>],
-) -> Result<io::Result<usize>, usize> {
+) -> io::Result<usize> {
     let Manner {
         interfaces,
         default_to,
         v6,
         ..
     } = manner;
+    if interfaces.is_empty() {
+        return send_each(socket, outbox, manner, run);
+    }
     // A group's datagram leaves once by each interface.
     let copies = |out: &Outgoing<'_>| match out.to {
-        None if !interfaces.is_empty() => interfaces.len(),
-        _ => 1,
+        None => interfaces.len(),
+        Some(_) => 1,
     };
     let letters = || {
         run.iter()
@@ -180,33 +180,19 @@ fn send(
         count += 1;
     }
     let plan = &plan[..count];
-    let mut unknown = None;
-    let sent = outbox.send(
-        socket,
-        plan.iter().map(|(at, _)| run[*at].bytes),
-        |i, name, control| {
-            let (at, copy) = plan[i];
-            let out = &run[at];
-            let to = out.to.or(default_to.as_ref());
-            let interface = match out.to {
-                None => interfaces.get(copy).copied().unwrap_or(0),
-                Some(_) => 0,
-            };
-            let name = to.map_or(Some(0), |to| name::write(to, *v6, name));
-            let control = name::leave_by(interface, out.from, *v6, control);
-            match (name, control) {
-                (Some(name), Some(control)) => (name, control),
-                _ => {
-                    unknown = unknown.or(Some(at));
-                    (0, 0)
-                }
-            }
-        },
-    );
-    if let (Some(at), Err(_)) = (unknown, &sent) {
-        return Err(at);
-    }
-    Ok(sent.map(|sent| {
+    let bytes = plan.iter().map(|(at, _)| run[*at].bytes);
+    let sent = outbox.send(socket, bytes, |i, name, control| {
+        let (at, copy) = plan[i];
+        let out = &run[at];
+        let interface = match out.to {
+            None => interfaces.get(copy).copied().unwrap_or(0),
+            Some(_) => 0,
+        };
+        let to = out.to.or(default_to.as_ref());
+        let name = to.map_or(Some(0), |to| name::write(to, *v6, name));
+        name.zip(name::leave_by(interface, out.from, *v6, control))
+    });
+    sent.map(|sent| {
         let whole = plan[..sent]
             .iter()
             .filter(|(at, copy)| copy + 1 == copies(&run[*at]))
@@ -216,7 +202,22 @@ fn send(
             _ => 0,
         };
         whole
-    }))
+    })
+}
+
+/// The same where each datagram leaves once: the hot path.
+fn send_each(
+    socket: BorrowedFd<'_>,
+    outbox: &mut Outbox,
+    manner: &Manner,
+    run: &[Outgoing<'_>],
+) -> io::Result<usize> {
+    let bytes = run.iter().map(|out| out.bytes);
+    outbox.send(socket, bytes, |i, name, control| {
+        let to = run[i].to.or(manner.default_to.as_ref());
+        let name = to.map_or(Some(0), |to| name::write(to, manner.v6, name));
+        name.zip(name::leave_by(0, run[i].from, manner.v6, control))
+    })
 }
 
 impl Datagrams for Mailbox {
@@ -263,10 +264,13 @@ impl Datagrams for Mailbox {
                 .map_err(|error| Failure::from_io(Stage::Send, error))?;
             let fd = self.socket.as_fd();
             let sent = send(fd, &mut self.outbox, &self.manner, &mut self.left_by, run);
-            match sent.map_err(|at| elsewhere(run[at].to))? {
+            match sent {
                 Ok(0) => {} // a part of the first one
                 Ok(sent) => return Poll::Ready(Ok(sent)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if sys::is_unspeakable(&error) => {
+                    return Poll::Ready(Err(elsewhere(first.to)));
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     // Only a connected socket is woken when its peer has room.
                     if let Some(Peer::Named(name)) = first.to {
@@ -330,9 +334,8 @@ fn unix_failure(error: io::Error, name: &str) -> Failure {
     use netloom_base::Code;
     use netloom_base::failure::Errno;
 
-    let failed = |side, code, errno| {
-        Failure::new(Stage::Send, side, code).fact(Fact::Errno(Errno(errno)))
-    };
+    let failed =
+        |side, code, errno| Failure::new(Stage::Send, side, code).fact(Fact::Errno(Errno(errno)));
     match error.raw_os_error() {
         Some(errno @ (libc::ECONNREFUSED | libc::ENOTCONN | libc::EPIPE)) => {
             failed(Side::Peer, Code::SEND_PEER_CLOSED, errno)

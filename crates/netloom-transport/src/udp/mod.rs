@@ -7,12 +7,12 @@ mod dial;
 mod group;
 #[cfg(target_os = "linux")]
 mod mailbox;
-#[cfg(target_os = "linux")]
-mod name;
-mod options;
 #[cfg(not(target_os = "linux"))]
 #[path = "portable.rs"]
 mod mailbox;
+#[cfg(target_os = "linux")]
+mod name;
+mod options;
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "the system calls that no safe crate wraps")]
 mod sys;

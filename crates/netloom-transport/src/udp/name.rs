@@ -22,13 +22,11 @@ pub(super) fn read(name: &[u8]) -> Option<Peer> {
         }
         libc::AF_INET6 => {
             let ip = Ipv6Addr::from(part::<16>(name, 8)?);
-            match ip.to_ipv4_mapped() {
-                Some(ip) => Peer::Ip(SocketAddr::from((ip, port()?))),
-                None => {
-                    let scope = u32::from_ne_bytes(part(name, 24)?);
-                    Peer::Ip(SocketAddrV6::new(ip, port()?, 0, scope).into())
-                }
+            let scope = u32::from_ne_bytes(part(name, 24)?);
+            if let Some(ip) = ip.to_ipv4_mapped() {
+                return Some(Peer::Ip(SocketAddr::from((ip, port()?))));
             }
+            Peer::Ip(SocketAddrV6::new(ip, port()?, 0, scope).into())
         }
         libc::AF_UNIX => Peer::Named(unix_name(&name[PATH.min(name.len())..]).into()),
         _ => return None,

@@ -23,13 +23,13 @@ struct Control([u8; 128]);
 /// The headers of a batch and what they point to. The boxes never move while
 /// this lives; the pointers to a caller's bytes are set anew in every call.
 struct Headers {
-    headers: Box<[libc::mmsghdr]>,
+    each: Box<[libc::mmsghdr]>,
     parts: Box<[libc::iovec]>,
     names: Box<[Name]>,
     controls: Box<[Control]>,
 }
 
-// SAFETY: the pointers in `headers` lead into the boxes beside it, which go
+// SAFETY: the pointers in `each` lead into the boxes beside it, which go
 // where it goes; those in `parts` are used only within the call that set them.
 unsafe impl Send for Headers {}
 
@@ -42,7 +42,7 @@ impl Headers {
             iov_len: 0,
         };
         Headers {
-            headers: vec![empty; BATCH].into(),
+            each: vec![empty; BATCH].into(),
             parts: vec![no_part; BATCH].into(),
             names: vec![Name([0; 112]); BATCH].into(),
             controls: vec![Control([0; 128]); BATCH].into(),
@@ -51,7 +51,7 @@ impl Headers {
 
     /// Points header `i` at its own name, control and part.
     fn point(&mut self, i: usize, name_len: usize, control_len: usize) {
-        let header = &mut self.headers[i].msg_hdr;
+        let header = &mut self.each[i].msg_hdr;
         header.msg_name = match name_len {
             0 => std::ptr::null_mut(),
             _ => self.names[i].0.as_mut_ptr().cast(),
@@ -115,23 +115,15 @@ impl Inbox {
         let got = unsafe {
             libc::recvmmsg(
                 fd.as_raw_fd(),
-                all.headers.as_mut_ptr(),
+                all.each.as_mut_ptr(),
                 count,
                 (libc::MSG_DONTWAIT | libc::MSG_TRUNC) as _,
                 std::ptr::null_mut(),
             )
         };
-        match usize::try_from(got) {
-            Ok(got) => {
-                // The one after the last may have been written to in part.
-                self.used = (got + 1).min(BATCH);
-                Ok(got)
-            }
-            Err(_) => {
-                self.used = 1;
-                Err(io::Error::last_os_error())
-            }
-        }
+        // The one after the last may have been written to in part.
+        self.used = usize::try_from(got + 1).map_or(1, |used| used.clamp(1, BATCH));
+        usize::try_from(got).map_err(|_| io::Error::last_os_error())
     }
 
     /// What came into slot `i` in the last call.
@@ -140,7 +132,7 @@ impl Inbox {
         reason = "its type differs between C libraries"
     )]
     pub(super) fn came(&self, i: usize) -> Came<'_> {
-        let header = &self.all.headers[i];
+        let header = &self.all.each[i];
         let name_len = (header.msg_hdr.msg_namelen as usize).min(size_of::<Name>());
         let control_len = (header.msg_hdr.msg_controllen as usize).min(size_of::<Control>());
         Came {
@@ -161,12 +153,13 @@ impl Outbox {
 
     /// Sends datagrams without waiting, as far as the kernel has room. `address`
     /// writes the receiver's name and the control messages of the datagram with
-    /// that number, and says how long they are.
+    /// that number, and says how long they are; it ends before the first that
+    /// `address` has no words for.
     pub(super) fn send<'a>(
         &mut self,
         fd: BorrowedFd<'_>,
         datagrams: impl Iterator<Item = &'a [u8]>,
-        mut address: impl FnMut(usize, &mut [u8], &mut [u8]) -> (usize, usize),
+        mut address: impl FnMut(usize, &mut [u8], &mut [u8]) -> Option<(usize, usize)>,
     ) -> io::Result<usize> {
         let all = &mut self.0;
         let mut count = 0;
@@ -175,13 +168,17 @@ impl Outbox {
                 iov_base: bytes.as_ptr().cast_mut().cast(),
                 iov_len: bytes.len(),
             };
-            let (name, control) = address(i, &mut all.names[i].0, &mut all.controls[i].0);
-            let (name, control) = (name.min(112), control.min(128));
+            let Some((name, control)) = address(i, &mut all.names[i].0, &mut all.controls[i].0)
+            else {
+                break; // it is told when it is the first
+            };
+            let name = name.min(size_of::<Name>());
+            let control = control.min(size_of::<Control>());
             all.point(i, name, control);
             count = i + 1;
         }
         if count == 0 {
-            return Ok(0);
+            return Err(io::ErrorKind::Unsupported.into());
         }
         // SAFETY: `count` headers point to buffers of the lengths they say,
         // which are borrowed for longer than the call; the kernel only reads
@@ -189,7 +186,7 @@ impl Outbox {
         let sent = unsafe {
             libc::sendmmsg(
                 fd.as_raw_fd(),
-                all.headers.as_mut_ptr(),
+                all.each.as_mut_ptr(),
                 count as libc::c_uint,
                 (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as _,
             )
@@ -198,18 +195,18 @@ impl Outbox {
     }
 }
 
+/// Whether the first datagram was one that `address` had no words for.
+pub(super) fn is_unspeakable(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported && error.raw_os_error().is_none()
+}
+
 /// Sets an option whose value is an int.
 pub(super) fn set(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> io::Result<()> {
     set_bytes(fd, level, name, &value.to_ne_bytes())
 }
 
 /// Sets an option whose value is a structure, given as its bytes.
-pub(super) fn set_bytes(
-    fd: BorrowedFd<'_>,
-    level: i32,
-    name: i32,
-    value: &[u8],
-) -> io::Result<()> {
+pub(super) fn set_bytes(fd: BorrowedFd<'_>, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
     // SAFETY: the kernel reads as many bytes as said from where `value` lives.
     let result = unsafe {
         libc::setsockopt(

@@ -148,7 +148,12 @@ async fn loopback_is_both_families_on_one_port() {
     let bound = hold(&cx, "udp://:0").await.unwrap();
     let ports: Vec<_> = bound.iter().map(|b| b.endpoint().port()).collect();
     assert!(ports.windows(2).all(|pair| pair[0] == pair[1]), "{ports:?}");
-    assert!(bound[0].endpoint().to_string().starts_with("udp://127.0.0.1:"));
+    assert!(
+        bound[0]
+            .endpoint()
+            .to_string()
+            .starts_with("udp://127.0.0.1:")
+    );
 }
 
 #[tokio::test]
@@ -171,12 +176,17 @@ async fn what_the_network_says_wakes_whoever_waits_for_datagrams() {
     drop(closed);
     let mut client = dial(&cx, &format!("udp://127.0.0.1:{port}")).await.unwrap();
     for _ in 0..3 {
-        send(&mut *client, &[Outgoing::connected(b"?")]).await.unwrap();
+        send(&mut *client, &[Outgoing::connected(b"?")])
+            .await
+            .unwrap();
         let mut batch = Batch::new(1, 64);
         let said = cx.timeout(SOON, recv(&mut *client, &mut batch)).await;
         let failure = said.expect("nobody was woken").unwrap_err();
         assert_eq!(failure.code().name(), "send.refused.no-listener");
-        let told = failure.facts().iter().any(|fact| fact.to_string().contains("ICMP 3/3"));
+        let told = failure
+            .facts()
+            .iter()
+            .any(|fact| fact.to_string().contains("ICMP 3/3"));
         assert!(told, "{:?}", failure.facts());
     }
 }
@@ -188,9 +198,13 @@ async fn the_second_send_is_told_of_the_first() {
     let port = closed.local_addr().unwrap().port();
     drop(closed);
     let mut client = dial(&cx, &format!("udp://127.0.0.1:{port}")).await.unwrap();
-    send(&mut *client, &[Outgoing::connected(b"1")]).await.unwrap();
+    send(&mut *client, &[Outgoing::connected(b"1")])
+        .await
+        .unwrap();
     // On loopback the answer is there before the call returns.
-    let failure = send(&mut *client, &[Outgoing::connected(b"2")]).await.unwrap_err();
+    let failure = send(&mut *client, &[Outgoing::connected(b"2")])
+        .await
+        .unwrap_err();
     assert_eq!(failure.code().name(), "send.refused.no-listener");
 }
 
@@ -200,7 +214,9 @@ async fn a_dialled_socket_leaves_from_where_it_is_told_to() {
     let (mut server, port) = held(&cx, "udp://127.0.0.1:0").await;
     let url = format!("udp://127.0.0.1:{port},source=127.0.0.77,ttl=3,dscp=46,df");
     let mut client = dial(&cx, &url).await.unwrap();
-    send(&mut *client, &[Outgoing::connected(b"x")]).await.unwrap();
+    send(&mut *client, &[Outgoing::connected(b"x")])
+        .await
+        .unwrap();
     let mut batch = Batch::new(1, 64);
     take(&cx, &mut *server, &mut batch).await;
     let (of, _) = batch.iter().next().unwrap();
@@ -210,6 +226,9 @@ async fn a_dialled_socket_leaves_from_where_it_is_told_to() {
 #[tokio::test]
 async fn an_interface_that_is_not_there_is_told() {
     let cx = world();
-    let no = hold(&cx, "udp://239.1.2.3:0,interface=nope0").await.err().unwrap();
+    let no = hold(&cx, "udp://239.1.2.3:0,interface=nope0")
+        .await
+        .err()
+        .unwrap();
     assert_eq!(no.code().name(), "bind.no-device");
 }

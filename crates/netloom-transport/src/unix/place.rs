@@ -39,9 +39,10 @@ impl Place {
             None => (Place::Path(PathBuf::from(text)), text.len()),
         };
         match len {
-            0 => Err(wrong(
-                format!("a path or an abstract name is needed after `{}:`", stack.endpoint.scheme()),
-            )),
+            0 => Err(wrong(format!(
+                "a path or an abstract name is needed after `{}:`",
+                stack.endpoint.scheme()
+            ))),
             1..=LONGEST => Ok(place),
             _ => Err(wrong(format!(
                 "a socket's path may have {LONGEST} bytes, and this one has {len}"

@@ -62,11 +62,9 @@ fn refused(error: std::io::Error, place: &Place) -> Failure {
 
 fn buffer(socket: &Socket, size: Option<u64>) -> Result<(), Failure> {
     let Some(size) = size else { return Ok(()) };
-    socket
-        .set_send_buffer_size(size as usize)
-        .map_err(|error| {
-            Failure::from_io(Stage::Create, error).message("the option `sndbuf` cannot be set")
-        })
+    socket.set_send_buffer_size(size as usize).map_err(|error| {
+        Failure::from_io(Stage::Create, error).message("the option `sndbuf` cannot be set")
+    })
 }
 
 pub(super) fn bind(stack: &Stack) -> Result<Arc<dyn BoundDatagrams>, Failure> {
@@ -80,7 +78,10 @@ pub(super) fn bind(stack: &Stack) -> Result<Arc<dyn BoundDatagrams>, Failure> {
         name: Peer::Named(format!("unixgram:{place}").into()),
         tool: match place.path() {
             Some(path) => format!("nc -uU {}", shell_words::quote(&path.to_string_lossy())),
-            None => format!("socat - {}", shell_words::quote(&format!("ABSTRACT-SENDTO:{}", &place.to_string()[1..]))),
+            None => format!(
+                "socat - {}",
+                shell_words::quote(&format!("ABSTRACT-SENDTO:{}", &place.to_string()[1..]))
+            ),
         },
         room: options.buffer.max(1),
         held: Mutex::new(Some((file, socket))),

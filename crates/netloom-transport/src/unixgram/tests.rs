@@ -32,14 +32,28 @@ async fn dial(cx: &Cx, url: &str) -> Result<Box<dyn Datagrams>, Failure> {
 async fn there_and_back(cx: &Cx, url: &str) {
     let mut server = hold(cx, url).await.unwrap().socket().unwrap().unwrap();
     let mut client = dial(cx, url).await.unwrap();
-    send(&mut *client, &[Outgoing::connected(b"ping")]).await.unwrap();
+    send(&mut *client, &[Outgoing::connected(b"ping")])
+        .await
+        .unwrap();
     let mut batch = Batch::new(4, 64);
-    cx.timeout(SOON, recv(&mut *server, &mut batch)).await.unwrap().unwrap();
+    cx.timeout(SOON, recv(&mut *server, &mut batch))
+        .await
+        .unwrap()
+        .unwrap();
     let (of, bytes) = batch.iter().next().unwrap();
     assert_eq!(bytes, b"ping");
-    assert_eq!(Some(&of.from), client.facts().local.as_ref(), "it has a name");
-    send(&mut *server, &[Outgoing::to(&of.from, b"pong")]).await.unwrap();
-    cx.timeout(SOON, recv(&mut *client, &mut batch)).await.unwrap().unwrap();
+    assert_eq!(
+        Some(&of.from),
+        client.facts().local.as_ref(),
+        "it has a name"
+    );
+    send(&mut *server, &[Outgoing::to(&of.from, b"pong")])
+        .await
+        .unwrap();
+    cx.timeout(SOON, recv(&mut *client, &mut batch))
+        .await
+        .unwrap()
+        .unwrap();
     let (of, bytes) = batch.iter().next().unwrap();
     assert_eq!((bytes, &of.from), (&b"pong"[..], &Peer::Named(url.into())));
 }
@@ -49,7 +63,11 @@ async fn answers_come_to_the_name_that_the_kernel_chose() {
     let folder = Folder::new("gram-echo");
     let cx = trial::cx(Unixgram);
     there_and_back(&cx, &format!("unixgram:{}", folder.join("s"))).await;
-    there_and_back(&cx, &format!("unixgram:@netloom-gram-{}", std::process::id())).await;
+    there_and_back(
+        &cx,
+        &format!("unixgram:@netloom-gram-{}", std::process::id()),
+    )
+    .await;
     assert!(!folder.path().join("s").exists(), "the file is removed");
 }
 
@@ -80,7 +98,10 @@ async fn a_streams_socket_is_told_from_one_for_datagrams() {
     let folder = Folder::new("gram-stream");
     let path = folder.join("s");
     let _stream = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    let wrong = dial(&trial::cx(Unixgram), &format!("unixgram:{path}")).await.err().unwrap();
+    let wrong = dial(&trial::cx(Unixgram), &format!("unixgram:{path}"))
+        .await
+        .err()
+        .unwrap();
     assert!(wrong.to_string().contains("a stream's socket"), "{wrong}");
 }
 
@@ -94,7 +115,11 @@ async fn a_client_that_does_not_read_is_left_out_and_one_that_waits_is_woken() {
     let idle = dial(&cx, &url).await.unwrap();
     let to = idle.facts().local.unwrap();
     let full = loop {
-        match cx.timeout(SOON, send(&mut *server, &[Outgoing::to(&to, b"x")])).await.unwrap() {
+        match cx
+            .timeout(SOON, send(&mut *server, &[Outgoing::to(&to, b"x")]))
+            .await
+            .unwrap()
+        {
             Ok(()) => {}
             Err(failure) => break failure,
         }
