@@ -115,27 +115,27 @@ fn echo(
     let begun = Instant::now();
     let cpu = own_cpu_ns();
     let mut times = Histogram::new();
-    let (mut asked, mut answered) = (0, 0);
+    let (mut asked, mut came_back) = (0, 0);
     for asker in &mut *sockets {
         let some = window.min((count - asked) as usize);
-        asker.ask(some, question, hand)?;
+        asker.ask(some, question)?;
         asked += some as u64;
     }
-    while answered < count {
+    while came_back < count {
         let ready = poller.wait(5000)?;
         if ready == 0 {
             return Err(io::Error::other("a datagram was lost"));
         }
         for slot in 0..ready {
-            let asker = &mut sockets[poller.ready(slot)];
-            let came = hand.receive(&asker.socket, question)?;
+            let socket = &mut sockets[poller.ready(slot)];
+            let came = hand.receive(&socket.socket, question)?;
             let now = Instant::now();
-            for at in asker.asked.drain(..came) {
+            for at in socket.asked.drain(..came) {
                 times.record((now - at).as_nanos() as u64);
             }
-            answered += came as u64;
+            came_back += came as u64;
             let some = came.min((count - asked) as usize);
-            asker.ask(some, question, hand)?;
+            socket.ask(some, question)?;
             asked += some as u64;
         }
     }
@@ -151,10 +151,10 @@ fn echo(
 }
 
 impl Asker {
-    fn ask(&mut self, mut count: usize, question: &[u8], hand: &mut Hand) -> io::Result<()> {
+    fn ask(&mut self, mut count: usize, question: &[u8]) -> io::Result<()> {
         while count > 0 {
             let now = Instant::now();
-            let sent = hand.send(&self.socket, question, count)?;
+            let sent = Hand::send(&self.socket, question, count)?;
             self.asked.extend(std::iter::repeat_n(now, sent));
             count -= sent;
         }
@@ -190,7 +190,7 @@ impl Hand {
             .collect()
     }
 
-    fn send(&mut self, socket: &UdpSocket, question: &[u8], count: usize) -> io::Result<usize> {
+    fn send(socket: &UdpSocket, question: &[u8], count: usize) -> io::Result<usize> {
         let count = count.min(BATCH);
         let mut parts = [libc::iovec {
             iov_base: question.as_ptr().cast_mut().cast(),
@@ -222,16 +222,10 @@ impl Hand {
                 std::ptr::null_mut(),
             )
         };
-        let got = match usize::try_from(got) {
-            Ok(got) => got,
-            Err(_) => {
-                let error = io::Error::last_os_error();
-                return if error.kind() == io::ErrorKind::WouldBlock {
-                    Ok(0)
-                } else {
-                    Err(error)
-                };
-            }
+        let Ok(got) = usize::try_from(got) else {
+            let error = io::Error::last_os_error();
+            let nothing = error.kind() == io::ErrorKind::WouldBlock;
+            return if nothing { Ok(0) } else { Err(error) };
         };
         for (header, room) in headers[..got].iter().zip(self.bytes.chunks(self.room)) {
             if &room[..header.msg_len as usize] != question {

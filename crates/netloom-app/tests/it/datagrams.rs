@@ -53,11 +53,11 @@ async fn asked(socket: &mut dyn Datagrams, request: &[u8], cx: &Cx) -> Option<Ve
 }
 
 /// Runs one kind, and asks it as the host `client`.
-fn with<T>(name: &str, settings: Settings, ask: impl AsyncFnOnce(&Cx) -> T) -> T {
+fn with<T>(name: &str, settings: &Settings, ask: impl AsyncFnOnce(&Cx) -> T) -> T {
     let sim = Sim::new(7);
     let cx = sim.host("client");
     sim.block_on(async {
-        serve(&sim, name, &settings).await;
+        serve(&sim, name, settings).await;
         ask(&cx).await
     })
     .unwrap()
@@ -65,7 +65,7 @@ fn with<T>(name: &str, settings: Settings, ask: impl AsyncFnOnce(&Cx) -> T) -> T
 
 #[test]
 fn echo_sends_every_datagram_back_as_it_is() {
-    with("echo", Settings::new(), async |cx| {
+    with("echo", &Settings::new(), async |cx| {
         let mut socket = dial(cx).await;
         let large = vec![7; 60_000];
         for request in [&b"hello"[..], b"", &large] {
@@ -77,7 +77,7 @@ fn echo_sends_every_datagram_back_as_it_is() {
 
 #[test]
 fn discard_says_nothing() {
-    with("discard", Settings::new(), async |cx| {
+    with("discard", &Settings::new(), async |cx| {
         let mut socket = dial(cx).await;
         assert_eq!(asked(&mut *socket, b"hello", cx).await, None);
     });
@@ -86,25 +86,29 @@ fn discard_says_nothing() {
 #[test]
 fn reply_says_its_text_and_time_the_time() {
     let text = Settings::new().with("text", "here\\r\\n");
-    with("reply", text, async |cx| {
+    with("reply", &text, async |cx| {
         let mut socket = dial(cx).await;
         assert_eq!(
             asked(&mut *socket, b"?", cx).await.as_deref(),
             Some(&b"here\r\n"[..])
         );
     });
-    with("time", Settings::new().with("format", "time"), async |cx| {
-        let mut socket = dial(cx).await;
-        assert_eq!(
-            asked(&mut *socket, b"", cx).await.map(|told| told.len()),
-            Some(4)
-        );
-    });
+    with(
+        "time",
+        &Settings::new().with("format", "time"),
+        async |cx| {
+            let mut socket = dial(cx).await;
+            assert_eq!(
+                asked(&mut *socket, b"", cx).await.map(|told| told.len()),
+                Some(4)
+            );
+        },
+    );
 }
 
 #[test]
 fn chargen_answers_with_no_more_than_512_characters() {
-    with("chargen", Settings::new(), async |cx| {
+    with("chargen", &Settings::new(), async |cx| {
         let mut socket = dial(cx).await;
         let mut lengths = Vec::new();
         for _ in 0..50 {
@@ -119,7 +123,7 @@ fn chargen_answers_with_no_more_than_512_characters() {
 /// over one forged datagram (CERT advisory CA-1996-01).
 #[test]
 fn a_datagram_that_seems_to_come_from_another_answering_server_is_not_answered() {
-    with("echo", Settings::new(), async |cx| {
+    with("echo", &Settings::new(), async |cx| {
         for port in [7, 13, 17, 19, 37, 123] {
             let from = format!("udp://client:{port}");
             let stack = cx.net().stack(&from.parse().unwrap(), Role::Bind).unwrap();
@@ -142,7 +146,7 @@ fn a_datagram_that_seems_to_come_from_another_answering_server_is_not_answered()
 #[test]
 fn a_stranger_gets_no_answer_that_is_much_larger_than_the_question() {
     let text = Settings::new().with("text", "x".repeat(2000));
-    with("reply", text, async |cx| {
+    with("reply", &text, async |cx| {
         let mut socket = dial(cx).await;
         assert_eq!(asked(&mut *socket, b"?", cx).await, None);
         let long = vec![b'?'; 600];

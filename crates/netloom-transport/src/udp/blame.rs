@@ -138,7 +138,8 @@ fn same(a: IpAddr, b: IpAddr) -> bool {
     a.to_canonical() == b.to_canonical()
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
 
@@ -149,12 +150,12 @@ mod tests {
         }
     }
 
-    fn icmp(kind: u8, code: u8, from: &str) -> Option<Icmp> {
-        Some(Icmp {
+    fn icmp(kind: u8, code: u8, from: &str) -> Icmp {
+        Icmp {
             kind,
             code,
             from: from.parse().unwrap(),
-        })
+        }
     }
 
     fn code(known: Known, errno: i32) -> &'static str {
@@ -167,7 +168,10 @@ mod tests {
     #[test]
     fn each_signal_has_its_code() {
         let to = "192.0.2.1:9";
-        let with = |icmp| Known { icmp, ..known(to) };
+        let with = |icmp| Known {
+            icmp: Some(icmp),
+            ..known(to)
+        };
         assert_eq!(
             code(known(to), libc::ECONNREFUSED),
             "send.refused.no-listener"
@@ -184,7 +188,7 @@ mod tests {
             "connect.unreachable.neighbour"
         );
         let v6 = Known {
-            icmp: icmp(1, 1, "2001:db8::1"),
+            icmp: Some(icmp(1, 1, "2001:db8::1")),
             ..known("[2001:db8::9]:9")
         };
         assert_eq!(code(v6, libc::EACCES), "send.rejected.firewall");

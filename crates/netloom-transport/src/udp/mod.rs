@@ -16,7 +16,8 @@ mod options;
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "the system calls that no safe crate wraps")]
 mod sys;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests;
 
 use netloom_base::{Address, Card, Failure, Kind, Opens, Role, Scheme, Stack};

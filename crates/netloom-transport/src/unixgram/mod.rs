@@ -6,7 +6,8 @@
 
 #[cfg(target_os = "linux")]
 mod socket;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests;
 
 use netloom_base::settings::ByteSize;
