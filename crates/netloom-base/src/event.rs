@@ -67,6 +67,8 @@ pub enum Event {
         conn: u64,
         /// Whether they came in or went out.
         inbound: bool,
+        /// Who sent it, where several may: a datagram's sender.
+        from: Option<String>,
         /// The bytes.
         bytes: Vec<u8>,
     },
@@ -182,10 +184,14 @@ impl Record for Event {
             Event::Data {
                 conn,
                 inbound,
+                from,
                 bytes,
             } => {
                 to.number("conn", *conn);
                 to.text("dir", if *inbound { "in" } else { "out" });
+                if let Some(from) = from {
+                    to.text("from", from);
+                }
                 to.bytes(bytes);
             }
             Event::Note(record) => record.fields(to),

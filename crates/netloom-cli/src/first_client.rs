@@ -10,6 +10,7 @@ use netloom_transport::{Accepted, Conn, Cx, Listener};
 
 use crate::client::converse;
 use crate::contract::{Stop, timeout};
+use crate::datagrams;
 use crate::messages::spoken;
 use crate::serving::limits;
 use crate::talk::{Script, talk};
@@ -33,47 +34,47 @@ pub(crate) fn first_client(urls: &[&str], matches: &ArgMatches, face: &Face) -> 
     })?;
     let keep = matches.get_flag("keep");
     let spoken = spoken(matches)?;
-    converse(
-        timeout(matches)?,
-        "no client came and went in time",
-        |cx| async move {
-            let mut doors = bind(urls, &cx).await?;
-            for door in &doors {
-                face.listening(&door.stack.endpoint.to_string());
+    let limit = timeout(matches)?;
+    if datagrams::all_give_datagrams(urls) {
+        return datagrams::listen(urls, keep, limit, face);
+    }
+    converse(limit, "no client came and went in time", |cx| async move {
+        let mut doors = bind(urls, &cx).await?;
+        for door in &doors {
+            face.listening(&door.stack.endpoint.to_string());
+        }
+        loop {
+            let (accepted, stack) = next(&mut doors).await?;
+            if !keep {
+                doors.clear(); // whoever comes now is refused, not left waiting
             }
-            loop {
-                let (accepted, stack) = next(&mut doors).await?;
-                if !keep {
-                    doors.clear(); // whoever comes now is refused, not left waiting
-                }
-                let conn = accepted.attach()?;
-                if face.is_verbose() {
-                    let peer = conn
-                        .facts()
-                        .peer
-                        .map_or_else(String::new, |peer| format!(" from {peer}"));
-                    face.say(&format!("conn {} opened{peer}", conn.id()));
-                }
-                let script = Script {
-                    until_peer_ends: std::io::stdin().is_terminal(),
-                    keep_stdout: keep,
-                    spoken,
-                    ..Script::default()
-                };
-                let ended = hold(conn, &stack, &limits, script, face, &cx).await;
-                match ended {
-                    Ok(story) => {
-                        face.record(&story, &story, now());
-                        if !keep || face.is_closed() {
-                            return Ok(());
-                        }
+            let conn = accepted.attach()?;
+            if face.is_verbose() {
+                let peer = conn
+                    .facts()
+                    .peer
+                    .map_or_else(String::new, |peer| format!(" from {peer}"));
+                face.say(&format!("conn {} opened{peer}", conn.id()));
+            }
+            let script = Script {
+                until_peer_ends: std::io::stdin().is_terminal(),
+                keep_stdout: keep,
+                spoken,
+                ..Script::default()
+            };
+            let ended = hold(conn, &stack, &limits, script, face, &cx).await;
+            match ended {
+                Ok(story) => {
+                    face.record(&story, &story, now());
+                    if !keep || face.is_closed() {
+                        return Ok(());
                     }
-                    Err(failure) if keep => face.diagnosis(&netloom_explain::diagnose(&failure)),
-                    Err(failure) => return Err(failure.into()),
                 }
+                Err(failure) if keep => face.diagnosis(&netloom_explain::diagnose(&failure)),
+                Err(failure) => return Err(failure.into()),
             }
-        },
-    )
+        }
+    })
 }
 
 struct Door {

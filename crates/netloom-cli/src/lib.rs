@@ -7,6 +7,7 @@
 
 mod client;
 mod contract;
+mod datagrams;
 mod explaining;
 mod first_client;
 mod flags;

@@ -332,6 +332,7 @@ impl Json {
         let event = Event::Data {
             conn: self.conn,
             inbound: true,
+            from: None,
             bytes: bytes.to_vec(),
         };
         self.pending = json_line(&event, now()).into_bytes();
@@ -349,20 +350,20 @@ impl Json {
 }
 
 /// Looks for a text in what comes, however it is cut.
-struct Expect {
+pub(crate) struct Expect {
     text: Vec<u8>,
     seen: Vec<u8>,
 }
 
 impl Expect {
-    fn new(text: Vec<u8>) -> Self {
+    pub(crate) fn new(text: Vec<u8>) -> Self {
         Expect {
             text,
             seen: Vec::new(),
         }
     }
 
-    fn feed(&mut self, bytes: &[u8]) -> bool {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> bool {
         self.seen.extend_from_slice(bytes);
         let found = self.text.is_empty()
             || self

@@ -6,7 +6,7 @@ use netloom_protocol::PROTOCOLS;
 use netloom_transport::resolve::Dns;
 use netloom_transport::{
     Assembly, Layer, Net, Transport, exec::Exec, fd::Fd, stdio::Stdio, tcp::Tcp, tls::Tls,
-    unix::Unix,
+    udp::Udp, unix::Unix, unixgram::Unixgram,
 };
 
 /// This host's network: one for the program, which keeps the name servers,
@@ -20,6 +20,8 @@ fn put_together() -> Arc<dyn Net> {
     let transports: Vec<Arc<dyn Transport>> = vec![
         Arc::new(Tcp),
         Arc::new(Unix),
+        Arc::new(Udp),
+        Arc::new(Unixgram),
         Arc::new(Stdio),
         Arc::new(Exec),
         Arc::new(Fd),

@@ -126,6 +126,11 @@ pub async fn start(
         cx: cx.clone(),
     };
     for (state, door) in doors {
+        if let Door::Datagrams(_, bound) = &door {
+            for fact in bound.learned() {
+                state.cx.remark(&state.name, fact.to_string());
+            }
+        }
         match door {
             Door::Conns(answer, bound) => open_door(state, answer, bound),
             Door::Datagrams(service, bound) => open_mailbox(state, service, bound),

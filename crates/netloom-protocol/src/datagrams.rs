@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use netloom_base::{Code, Failure, Moment};
-use netloom_transport::datagrams::Received;
+use netloom_base::{Failure, Moment};
+use netloom_transport::datagrams::{Lost, Received};
 use netloom_transport::{Batch, BoxFuture, Cx, Datagrams, Outgoing, Peer};
 
 /// Serves an address for datagrams.
@@ -39,8 +41,8 @@ pub fn each(answer: impl Answer) -> Arc<dyn DatagramService> {
 /// How many receives one look at the socket has room for.
 const SLOTS: usize = 32;
 
-/// The most bytes in one datagram (RFC 768).
-const LARGEST: usize = 65_535;
+/// As many as come at once where clients wait for their answers.
+const FEW: usize = 2;
 
 /// Ports whose servers answer whatever comes: an answer to them is answered
 /// again, for ever. Nobody honest asks from there (RFC 862-868).
@@ -55,6 +57,9 @@ const MOST_BESIDES: usize = 512;
 /// How often it is told that datagrams were lost.
 const TELL_LOST: Duration = Duration::from_secs(1);
 
+/// An answer, beside what it answers.
+type Answered<'a> = (&'a Received, Cow<'a, [u8]>);
+
 struct Each<A>(A);
 
 impl<A: Answer> DatagramService for Each<A> {
@@ -64,21 +69,31 @@ impl<A: Answer> DatagramService for Each<A> {
         cx: &'a Cx,
     ) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
-            let mut batch = Batch::new(SLOTS, LARGEST);
+            let mut batch = Batch::new(SLOTS, socket.room());
             let mut losses = Losses::default();
             let draining = cx.shutdown().clone();
+            let mut drained = pin!(draining.draining());
             loop {
-                let came = tokio::select! {
-                    biased;
-                    () = draining.draining() => return Ok(()),
-                    came = poll_fn(|task| socket.poll_recv(task, &mut batch)) => came,
+                let came = poll_fn(|task| {
+                    if drained.as_mut().poll(task).is_ready() {
+                        return Poll::Ready(None);
+                    }
+                    socket.poll_recv(task, &mut batch).map(Some)
+                });
+                let Some(came) = came.await else {
+                    return Ok(());
                 };
                 losses.tell(&*socket, cx);
                 // What the network says of an earlier answer is for whoever asks.
                 if came.is_err() {
                     continue;
                 }
-                self.answer_all(&mut *socket, &batch, cx).await;
+                // Room for few costs less to make ready than room for many.
+                if batch.len() <= FEW {
+                    self.answer_all::<FEW>(&mut *socket, &batch, cx).await;
+                } else {
+                    self.answer_all::<SLOTS>(&mut *socket, &batch, cx).await;
+                }
             }
         })
     }
@@ -89,8 +104,10 @@ impl<A: Answer> DatagramService for Each<A> {
 }
 
 impl<A: Answer> Each<A> {
-    async fn answer_all(&self, socket: &mut dyn Datagrams, batch: &Batch, cx: &Cx) {
-        let answers: Vec<(&Received, Cow<'_, [u8]>)> = batch
+    /// Answers a batch, `N` at a time. This is the hot
+    /// path of every datagram service: nothing is allocated on it.
+    async fn answer_all<const N: usize>(&self, socket: &mut dyn Datagrams, batch: &Batch, cx: &Cx) {
+        let mut answers = batch
             .iter()
             .filter(|(of, _)| of.truncated_from.is_none() && may_ask(&of.from))
             .filter_map(|(of, request)| {
@@ -98,21 +115,32 @@ impl<A: Answer> Each<A> {
                 let fits =
                     is_near(&of.from) || answer.len() <= request.len() * MOST_TIMES + MOST_BESIDES;
                 fits.then_some((of, answer))
-            })
-            .collect();
-        let run: Vec<Outgoing<'_>> = answers
-            .iter()
-            .map(|(of, bytes)| Outgoing {
-                to: Some(&of.from),
-                from: of.to,
-                bytes,
-            })
-            .collect();
-        let mut sent = 0;
-        while sent < run.len() {
-            let next = poll_fn(|task| socket.poll_send(task, &run[sent..]));
-            // One that cannot go is left out; the others are for others.
-            sent += next.await.unwrap_or(1).max(1);
+            });
+        loop {
+            let mut held: [Option<Answered<'_>>; N] = [const { None }; N];
+            let mut count = 0;
+            for (place, answer) in held.iter_mut().zip(&mut answers) {
+                *place = Some(answer);
+                count += 1;
+            }
+            if count == 0 {
+                return;
+            }
+            let mut run = [Outgoing::connected(&[]); N];
+            for (out, (of, bytes)) in run.iter_mut().zip(held.iter().flatten()) {
+                *out = Outgoing {
+                    to: Some(&of.from),
+                    from: of.to,
+                    bytes,
+                };
+            }
+            let run = &run[..count];
+            let mut sent = 0;
+            while sent < count {
+                let next = poll_fn(|task| socket.poll_send(task, &run[sent..]));
+                // One that cannot go is left out; the others are for others.
+                sent += next.await.unwrap_or(1).max(1);
+            }
         }
     }
 }
@@ -131,29 +159,27 @@ fn is_near(from: &Peer) -> bool {
     }
 }
 
-/// Tells what the kernel dropped, now and then.
+/// Tells what was dropped or cut, now and then.
 #[derive(Default)]
 struct Losses {
-    told: u64,
+    told: Lost,
     at: Option<Moment>,
 }
 
 impl Losses {
     fn tell(&mut self, socket: &dyn Datagrams, cx: &Cx) {
-        let dropped = socket.lost().dropped;
-        if dropped == self.told {
+        let lost = socket.lost();
+        if lost == self.told {
             return;
         }
         let now = cx.now();
         if self.at.is_some_and(|at| now - at < TELL_LOST) {
             return;
         }
-        let (new, code) = (dropped - self.told, Code::RECV_DROPPED);
-        (self.told, self.at) = (dropped, Some(now));
-        let words = format!(
-            "{code}: {new} datagrams came and were dropped, because the receive buffer was full"
-        );
-        cx.remark(&Arc::from(""), words);
+        for words in lost.since(self.told, socket.room()) {
+            cx.remark(&Arc::from(""), words);
+        }
+        (self.told, self.at) = (lost, Some(now));
     }
 }
 

@@ -37,7 +37,7 @@ mod tests {
         let text = "a\x1b[2J\u{9b}2J\u{202e}b\r\n";
         assert_eq!(
             shown(text.as_bytes(), 120),
-            r"a\x1b[2J\u{9b}2J\u{202e}b\r\n"
+            r"a\x1b[2J\xc2\x9b2J\u{202e}b\r\n"
         );
         assert_eq!(shown(b"\xff\0", 120), r"\xff\0");
     }

@@ -26,20 +26,11 @@ pub(crate) fn scoped(ip: IpAddr, port: u16, host: &Host) -> Result<SocketAddr, F
 }
 
 /// An interface's number, from its name or its number.
-fn interface_index(zone: &str) -> Option<u32> {
-    if let Ok(index) = zone.parse() {
-        return Some(index);
+pub(crate) fn interface_index(zone: &str) -> Option<u32> {
+    match zone.parse() {
+        Ok(index) => Some(index),
+        Err(_) => crate::sys::interface_index(zone),
     }
-    #[cfg(target_os = "linux")]
-    {
-        if zone.contains('/') {
-            return None;
-        }
-        let index = std::fs::read_to_string(format!("/sys/class/net/{zone}/ifindex")).ok()?;
-        index.trim().parse().ok()
-    }
-    #[cfg(not(target_os = "linux"))]
-    None
 }
 
 /// An address of this host to dial from, written `ADDRESS` or `ADDRESS:PORT`.

@@ -148,12 +148,17 @@ impl Conn {
     pub fn new(io: Box<dyn Io>) -> Self {
         Conn {
             io,
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            id: Conn::number(),
             seat: None,
             waiting: None,
             sending: false,
             trail: None,
         }
+    }
+
+    /// A fresh number for a conversation that is no connection.
+    pub fn number() -> u64 {
+        NEXT_ID.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The number of this connection, unique in this process.

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use netloom_base::{Endpoint, Failure};
+use netloom_base::failure::Fact;
+use netloom_base::{Code, Endpoint, Failure};
 
 use crate::conn::{ConnFacts, Peer};
 
@@ -42,7 +43,21 @@ pub trait Datagrams: Send {
     fn lost(&self) -> Lost {
         Lost::default()
     }
+
+    /// How much room a receive should have: less than what a datagram can be,
+    /// only where somebody asked for it.
+    fn room(&self) -> usize {
+        LARGEST
+    }
+
+    /// What was noticed when it was opened, though it did not end it.
+    fn learned(&self) -> &[Fact] {
+        &[]
+    }
 }
+
+/// The most bytes in one datagram (RFC 768).
+pub const LARGEST: usize = 65_535;
 
 /// An address for datagrams that is held.
 pub trait BoundDatagrams: Send + Sync {
@@ -60,6 +75,16 @@ pub trait BoundDatagrams: Send + Sync {
     fn try_with(&self) -> Option<String> {
         None
     }
+
+    /// What was noticed when it was taken: the interfaces a group was joined on.
+    fn learned(&self) -> &[Fact] {
+        &[]
+    }
+
+    /// Whether datagrams of many senders come here by their nature, as to a group.
+    fn is_shared(&self) -> bool {
+        false
+    }
 }
 
 /// What a socket's kernel counted as lost.
@@ -69,6 +94,33 @@ pub struct Lost {
     pub dropped: u64,
     /// Datagrams that were larger than the room there was.
     pub truncated: u64,
+}
+
+impl Lost {
+    /// What was lost since `before`, each in words with its code. `room` is what
+    /// one receive has.
+    pub fn since(self, before: Lost, room: usize) -> impl Iterator<Item = String> {
+        let dropped = self.dropped - before.dropped;
+        let truncated = self.truncated - before.truncated;
+        let dropped = (dropped > 0).then(|| {
+            let (were, code) = (count(dropped), Code::RECV_DROPPED);
+            format!(
+                "{code}: {were} dropped by the kernel, because they came faster than they were read and the receive buffer was full: rcvbuf= makes it larger"
+            )
+        });
+        let truncated = (truncated > 0).then(|| {
+            let (were, code) = (count(truncated), Code::RECV_TRUNCATED);
+            format!("{code}: {were} cut, being larger than {room} bytes: buffer= gives more room")
+        });
+        dropped.into_iter().chain(truncated)
+    }
+}
+
+fn count(n: u64) -> String {
+    match n {
+        1 => "1 datagram was".to_owned(),
+        n => format!("{n} datagrams were"),
+    }
 }
 
 /// A datagram on its way out.
@@ -115,11 +167,15 @@ pub struct Received {
     pub truncated_from: Option<usize>,
 }
 
+/// The bytes that a processor fetches at once, on most.
+const CACHE_LINE: usize = 64;
+
 /// Room for datagrams, used again and again.
 #[derive(Debug)]
 pub struct Batch {
     bytes: Vec<u8>,
     room: usize,
+    stride: usize,
     items: Vec<Item>,
 }
 
@@ -135,16 +191,20 @@ impl Batch {
     /// Room for `slots` receives of `room` bytes each, at least 1 of each.
     pub fn new(slots: usize, room: usize) -> Self {
         let (slots, room) = (slots.max(1), room.max(1));
+        // An odd number of cache lines from one to the next: with a power of
+        // two, the beginnings of all slots would compete for the same few lines.
+        let stride = (room.div_ceil(CACHE_LINE) | 1) * CACHE_LINE;
         Batch {
-            bytes: vec![0; slots * room],
+            bytes: vec![0; slots * stride],
             room,
+            stride,
             items: Vec::with_capacity(slots),
         }
     }
 
     /// How many receives have room.
     pub fn slots(&self) -> usize {
-        self.bytes.len() / self.room
+        self.bytes.len() / self.stride
     }
 
     /// How many bytes each has.
@@ -165,7 +225,7 @@ impl Batch {
     /// The datagrams, in the order they came.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Received, &[u8])> {
         self.items.iter().map(|item| {
-            let at = item.slot * self.room + item.start;
+            let at = item.slot * self.stride + item.start;
             (&item.of, &self.bytes[at..at + item.len])
         })
     }
@@ -177,7 +237,21 @@ impl Batch {
 
     /// The room of all slots, one after the other, to be filled.
     pub fn slots_mut(&mut self) -> impl Iterator<Item = &mut [u8]> {
-        self.bytes.chunks_exact_mut(self.room)
+        let room = self.room;
+        self.bytes
+            .chunks_exact_mut(self.stride)
+            .map(move |slot| &mut slot[..room])
+    }
+
+    /// Says what came into a slot: one datagram of `len` bytes, as far as there
+    /// was room.
+    pub fn came_whole(&mut self, slot: usize, len: usize, of: Received) {
+        self.items.push(Item {
+            slot,
+            start: 0,
+            len: len.min(self.room),
+            of,
+        });
     }
 
     /// Says what came into a slot: `len` bytes in datagrams of `segment` bytes,

@@ -51,6 +51,10 @@ pub mod probe;
 
 pub mod tls;
 
+pub mod udp;
+
+pub mod unixgram;
+
 pub mod cores;
 
 pub mod sim;

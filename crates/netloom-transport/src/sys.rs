@@ -424,6 +424,20 @@ pub(crate) fn read_error_queue(fd: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
     Ok(control.0[..len].to_vec())
 }
 
+/// The number of an interface of this network namespace.
+#[cfg(unix)]
+pub(crate) fn interface_index(name: &str) -> Option<u32> {
+    let name = std::ffi::CString::new(name).ok()?;
+    // SAFETY: the name is a C string.
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    (index != 0).then_some(index)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn interface_index(_: &str) -> Option<u32> {
+    None
+}
+
 /// How many processors this thread may run on (sched_getaffinity(2)).
 #[cfg(target_os = "linux")]
 pub(crate) fn processors() -> usize {

@@ -25,9 +25,27 @@ pub(crate) struct Report {
 impl Load {
     /// Opens the connections; they stay open until this value is dropped.
     pub(crate) fn open(programs: &Programs, to: &str, conns: usize, bytes: usize) -> Outcome<Self> {
-        let mut child = Command::new(&programs.load)
-            .arg(to)
-            .args(["--conns", &conns.to_string(), "--bytes", &bytes.to_string()])
+        let mut load = Command::new(&programs.load);
+        load.args(["--conns", &conns.to_string(), "--bytes", &bytes.to_string()]);
+        Load::start(load.arg(to))
+    }
+
+    /// Opens sockets for datagrams, each with `window` of them under way.
+    pub(crate) fn datagrams(
+        programs: &Programs,
+        to: &str,
+        (sockets, window): (usize, usize),
+        bytes: usize,
+    ) -> Outcome<Self> {
+        let mut load = Command::new(&programs.udp_load);
+        load.args(["--conns", &sockets.to_string()])
+            .args(["--bytes", &bytes.to_string()])
+            .args(["--window", &window.to_string()]);
+        Load::start(load.arg(to))
+    }
+
+    fn start(command: &mut Command) -> Outcome<Self> {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

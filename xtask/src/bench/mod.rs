@@ -16,6 +16,7 @@ pub(crate) mod server;
 mod start;
 mod table;
 mod tls;
+mod udp;
 
 pub(crate) use load::Load;
 pub(crate) use machine::line as machine_line;
@@ -49,6 +50,7 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("start", start::bench),
     ("dial", dial::bench),
     ("tls", tls::bench),
+    ("udp", udp::bench),
 ];
 
 pub(crate) fn verb(args: Vec<String>) -> Outcome {

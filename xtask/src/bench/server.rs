@@ -26,7 +26,10 @@ pub(crate) struct Server {
 
 enum How {
     Netloom(&'static [&'static str]),
+    /// The same over datagrams.
+    NetloomUdp(&'static [&'static str]),
     C,
+    CUdp,
     Tokio,
     /// A program of benches/peers.
     Python(&'static str),
@@ -67,6 +70,26 @@ pub(crate) static STREAMS: Server = Server {
     title: "asyncio streams",
     how: How::Python("asyncio_streams_echo.py"),
 };
+pub(crate) static UDP_NETLOOM_ONE: Server = Server {
+    name: "netloom-1",
+    title: "netloom, `--threads 1`",
+    how: How::NetloomUdp(&["--threads", "1"]),
+};
+pub(crate) static UDP_C: Server = Server {
+    name: "c",
+    title: "bare C, recvmmsg and sendmmsg",
+    how: How::CUdp,
+};
+pub(crate) static UDP_UVLOOP: Server = Server {
+    name: "uvloop",
+    title: "uvloop DatagramProtocol",
+    how: How::Python("uvloop_udp_echo.py"),
+};
+pub(crate) static UDP_ASYNCIO: Server = Server {
+    name: "asyncio",
+    title: "asyncio DatagramProtocol",
+    how: How::Python("asyncio_udp_echo.py"),
+};
 pub(crate) static TORNADO: Server = Server {
     name: "tornado",
     title: "Tornado",
@@ -84,8 +107,10 @@ pub(crate) struct Programs {
     pub(crate) load: PathBuf,
     pub(crate) tls_load: PathBuf,
     pub(crate) tokio_dial: PathBuf,
+    pub(crate) udp_load: PathBuf,
     tokio: PathBuf,
     c: PathBuf,
+    udp_c: PathBuf,
     python: OnceCell<PathBuf>,
 }
 
@@ -97,24 +122,33 @@ impl Programs {
             "floor-tls-load",
             "floor-tokio-dial",
             "floor-tokio-echo",
+            "floor-udp-load",
         ];
         let mut built = release_binaries("netloom-floor", &names)?.into_iter();
         let mut next = || built.next().ok_or("a program of the floor was not built");
-        let (load, tls_load, tokio_dial, tokio) = (next()?, next()?, next()?, next()?);
-        let c = load.with_file_name("floor-c-echo");
-        stream(
-            command("cc")
-                .args(["-O2", "-o"])
-                .arg(&c)
-                .arg("benches/floor/echo.c"),
-        )?;
+        let (load, tls_load, tokio_dial) = (next()?, next()?, next()?);
+        let (tokio, udp_load) = (next()?, next()?);
+        let compile = |name: &str, source: &str| {
+            let program = load.with_file_name(name);
+            let built = stream(
+                command("cc")
+                    .args(["-O2", "-o"])
+                    .arg(&program)
+                    .arg(format!("benches/floor/{source}")),
+            );
+            built.map(|()| program)
+        };
+        let c = compile("floor-c-echo", "echo.c")?;
+        let udp_c = compile("floor-c-udp-echo", "udp_echo.c")?;
         Ok(Self {
             netloom,
             load,
             tls_load,
             tokio_dial,
+            udp_load,
             tokio,
             c,
+            udp_c,
             python: OnceCell::new(),
         })
     }
@@ -136,17 +170,19 @@ impl Programs {
     }
 }
 
+fn netloom(programs: &Programs, at: &str, args: &[&str]) -> Outcome<Command> {
+    let mut command = command(programs.netloom()?);
+    command.args(["listen", at, "--echo"]).args(args);
+    Ok(command)
+}
+
 impl Server {
     pub(crate) fn command(&self, programs: &Programs) -> Outcome<Command> {
         Ok(match self.how {
-            How::Netloom(args) => {
-                let mut command = command(programs.netloom()?);
-                command
-                    .args(["listen", "tcp://127.0.0.1:0", "--echo"])
-                    .args(args);
-                command
-            }
+            How::Netloom(args) => netloom(programs, "tcp://127.0.0.1:0", args)?,
+            How::NetloomUdp(args) => netloom(programs, "udp://127.0.0.1:0", args)?,
             How::C => command(&programs.c),
+            How::CUdp => command(&programs.udp_c),
             How::Tokio => command(&programs.tokio),
             How::Python(script) => {
                 let mut command = command(programs.python()?);
@@ -163,8 +199,9 @@ impl Server {
     /// What it takes on disk, for a server that is one file.
     pub(crate) fn file_size(&self, programs: &Programs) -> Option<u64> {
         let path = match self.how {
-            How::Netloom(_) => programs.netloom.as_ref()?,
+            How::Netloom(_) | How::NetloomUdp(_) => programs.netloom.as_ref()?,
             How::C => &programs.c,
+            How::CUdp => &programs.udp_c,
             How::Tokio => &programs.tokio,
             How::Python(_) => return None,
         };

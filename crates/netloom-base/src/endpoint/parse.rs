@@ -10,8 +10,8 @@ use crate::settings::Setting;
 
 /// The schemes whose text is opaque whatever it looks like. Any other word is
 /// opaque too, as long as neither `//` nor a port list follows it.
-pub(super) const OPAQUE: [&str; 8] = [
-    "unix", "exec", "file", "fd", "magnet", "pty", "vsock", "serial",
+pub(super) const OPAQUE: [&str; 9] = [
+    "unix", "unixgram", "exec", "file", "fd", "magnet", "pty", "vsock", "serial",
 ];
 
 /// More layers than this are no stack, but a slip.

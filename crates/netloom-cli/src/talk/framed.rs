@@ -186,6 +186,7 @@ impl Desk<'_> {
         match (self.json, self.decode) {
             (Some(conn), _) => {
                 let event = Event::Data {
+                    from: None,
                     conn,
                     inbound: true,
                     bytes: message.to_vec(),

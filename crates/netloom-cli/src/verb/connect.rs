@@ -11,6 +11,7 @@ use netloom_transport::{Conn, Cx};
 use super::{Verb, examples};
 use crate::client::{converse, warn_of_password};
 use crate::contract::{Stop, timeout, with_timeout};
+use crate::datagrams::{self, gives_datagrams};
 use crate::flags::bytes;
 use crate::messages::{sent, spoken, with_message_flags};
 use crate::talk::{Script, talk};
@@ -90,7 +91,11 @@ impl Verb for Connect {
             || "the conversation did not end in time".to_owned(),
             |text| format!("`{text}` did not come in time"),
         );
-        converse(timeout(matches)?, &overdue, |cx| async move {
+        let limit = timeout(matches)?;
+        if gives_datagrams(&endpoint, Role::Dial) {
+            return datagrams::connect(&endpoint, script, (limit, &overdue), face);
+        }
+        converse(limit, &overdue, |cx| async move {
             let began = cx.now();
             let stack = cx.net().stack(&endpoint, Role::Dial)?;
             let conn = open(&stack, &cx).await?;

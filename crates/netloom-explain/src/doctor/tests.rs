@@ -15,6 +15,7 @@ fn sound() -> Machine {
         up: true,
         running: true,
         loopback,
+        multicast: true,
     };
     let address = |ip: &str, interface| Address {
         ip: ip.parse().unwrap(),

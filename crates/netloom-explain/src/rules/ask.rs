@@ -119,17 +119,18 @@ async fn ask(failure: &Failure, probe: &Probe, asking: Asking, cx: &Cx, answers:
         }
         _ => {}
     }
-    answers.is_stream = failure.endpoint().is_some_and(|url| {
-        let endpoint = url.parse().ok();
-        let stack = endpoint.and_then(|endpoint| cx.net().stack(&endpoint, Role::Dial).ok());
-        stack.is_some_and(|stack| stack.kind() == Kind::Stream)
+    let gives = failure.endpoint().and_then(|url| {
+        let endpoint = url.parse().ok()?;
+        let stack = cx.net().stack(&endpoint, Role::Dial).ok()?;
+        Some(stack.kind())
     });
+    answers.is_stream = gives == Some(Kind::Stream);
     match failure.stage() {
         Stage::Resolve => {
             names(failure, probe, asking, cx, answers).await;
             return;
         }
-        Stage::Send | Stage::Recv | Stage::Close => {
+        Stage::Send | Stage::Recv | Stage::Close if gives != Some(Kind::Datagram) => {
             ended(failure, probe, cx, answers).await;
             return;
         }
@@ -142,6 +143,12 @@ async fn ask(failure: &Failure, probe: &Probe, asking: Asking, cx: &Cx, answers:
     match failure.stage() {
         Stage::Bind | Stage::Listen => bind(failure, addr, probe, cx, answers).await,
         Stage::Connect => connect(failure, addr, probe, asking, cx, answers).await,
+        // Of a datagram the network has said all there is: nothing is sent again.
+        Stage::Send | Stage::Join => {
+            answers.addresses = probe.addresses(cx).await;
+            answers.interfaces = probe.interfaces(cx).await;
+            answers.route = probe.route(cx, addr).await;
+        }
         _ => {}
     }
 }
@@ -215,6 +222,11 @@ async fn bind(failure: &Failure, addr: SocketAddr, probe: &Probe, cx: &Cx, answe
         Code::BIND_IN_USE => {
             answers.sockets = probe.sockets_on(cx, addr.port()).await;
             answers.free_port = probe.free_port(cx, addr).await;
+            holders(probe, cx, answers).await;
+        }
+        // Found only by whoever binds datagrams: streams are told apart by the rules.
+        Code::BIND_BOUND => {
+            answers.sockets = probe.udp_sockets_on(cx, addr.port()).await;
             holders(probe, cx, answers).await;
         }
         Code::BIND_NOT_LOCAL | Code::BIND_NO_SCOPE => {

@@ -10,6 +10,7 @@ mod bind;
 #[cfg(test)]
 mod catalogue;
 mod connect;
+mod datagrams;
 mod draft;
 mod exec;
 mod expires;
@@ -53,6 +54,7 @@ pub const RULES: &[&[Rule]] = &[
     expires::RULES,
     tls::RULES,
     resolve::RULES,
+    datagrams::RULES,
     talk::RULES,
     exec::RULES,
     framing::RULES,

@@ -16,6 +16,7 @@
 mod bind;
 mod certs;
 mod connect;
+mod datagrams;
 mod greet;
 mod healthy;
 mod http;

@@ -10,16 +10,19 @@ use std::time::{Duration, Instant};
 
 use netloom_base::diagnosis::{Fix, Verdict};
 use netloom_base::failure::Fact;
-use netloom_base::{Code, Diagnosis, Endpoint, Failure, Role, Side, Stage};
+use netloom_base::{Code, Diagnosis, Endpoint, Failure, Kind, Role, Side, Stage};
 use netloom_explain::{Asking, diagnose_with};
 use netloom_protocol::PROTOCOLS;
+use netloom_transport::datagrams::HeldDatagrams;
 use netloom_transport::exec::Exec;
 use netloom_transport::net::{Resolver, SystemResolver};
 use netloom_transport::probe::{Entry, Probe};
 use netloom_transport::tcp::Tcp;
 use netloom_transport::tls::Tls;
+use netloom_transport::udp::Udp;
 use netloom_transport::unix::Unix;
-use netloom_transport::{Assembly, Bound, Conn, Cx};
+use netloom_transport::unixgram::Unixgram;
+use netloom_transport::{Assembly, Bound, Conn, Cx, Datagrams, Opened};
 
 /// How long anything here may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -40,7 +43,13 @@ pub(crate) fn run_asking<F: Future<Output = ()>>(
         .unwrap();
     runtime.block_on(async {
         let net = Assembly::new(
-            vec![Arc::new(Tcp), Arc::new(Unix), Arc::new(Exec)],
+            vec![
+                Arc::new(Tcp),
+                Arc::new(Udp),
+                Arc::new(Unix),
+                Arc::new(Unixgram),
+                Arc::new(Exec),
+            ],
             vec![Arc::new(Tls::default())],
             resolver,
         )
@@ -311,9 +320,40 @@ impl Host {
         ));
     }
 
+    /// Starts a python program there, and waits until it says something.
+    pub(crate) fn python(&self, text: &str) -> Talker {
+        let pid = self.pid().to_string();
+        let talker = Program::start(&["nsenter", "-t", &pid, "-n", "python3", "-u", "-c", text]);
+        let mut talker = Talker::of(talker);
+        assert_eq!(talker.line(), "ready");
+        talker
+    }
+
     /// A process there.
     pub(crate) fn pid(&self) -> u32 {
         self.program.pid()
+    }
+}
+
+/// A program that says lines, each read as it comes.
+pub(crate) struct Talker {
+    lines: BufReader<std::process::ChildStdout>,
+    _program: Program,
+}
+
+impl Talker {
+    fn of(mut program: Program) -> Self {
+        Talker {
+            lines: BufReader::new(program.0.stdout.take().unwrap()),
+            _program: program,
+        }
+    }
+
+    /// The next line.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
     }
 }
 
@@ -372,6 +412,23 @@ impl Lab {
         self.cx.net().bind(&stack, &self.cx).await
     }
 
+    /// A socket for datagrams to somebody.
+    pub(crate) async fn towards(&self, url: &str) -> Result<Box<dyn Datagrams>, Failure> {
+        let endpoint: Endpoint = url.parse().unwrap();
+        let stack = self.cx.net().stack(&endpoint, Role::Dial)?;
+        match self.cx.net().dial(&stack, &self.cx).await? {
+            Opened::Datagrams(socket) => Ok(socket),
+            other => panic!("{url} gave {}", other.kind()),
+        }
+    }
+
+    /// Addresses for datagrams.
+    pub(crate) async fn mailbox(&self, url: &str) -> Result<HeldDatagrams, Failure> {
+        let endpoint: Endpoint = url.parse().unwrap();
+        let stack = self.cx.net().stack(&endpoint, Role::Bind)?;
+        self.cx.net().datagrams(&stack, &self.cx).await
+    }
+
     /// What is said of a failure; it must keep the promises every diagnosis makes.
     pub(crate) async fn explain(&self, failure: &Failure) -> Diagnosis {
         let began = Instant::now();
@@ -416,6 +473,11 @@ impl Lab {
         conn
     }
 
+    fn is_datagrams(&self, url: &str, role: Role) -> bool {
+        let stack = self.cx.net().stack(&url.parse().unwrap(), role);
+        stack.is_ok_and(|stack| stack.kind() == Kind::Datagram)
+    }
+
     /// Does what a fix says. Netloom's own verbs are done with the library.
     pub(crate) async fn follow(&self, fix: &Fix) {
         let command = fix.command.as_deref().unwrap();
@@ -423,14 +485,22 @@ impl Lab {
         let url = |word: &&str| word.trim_matches('\'').to_owned();
         match words[..] {
             ["netloom", "listen", ref rest @ ..] => {
-                self.bind(&url(&rest[0]))
-                    .await
-                    .unwrap_or_else(|f| panic!("{command}: {f}"));
+                let url = url(&rest[0]);
+                let bound = if self.is_datagrams(&url, Role::Bind) {
+                    self.mailbox(&url).await.map(drop)
+                } else {
+                    self.bind(&url).await.map(drop)
+                };
+                bound.unwrap_or_else(|f| panic!("{command}: {f}"));
             }
             ["netloom", "connect" | "explain", ref rest @ ..] => {
-                self.dial(&url(&rest[0]))
-                    .await
-                    .unwrap_or_else(|f| panic!("{command}: {f}"));
+                let url = url(&rest[0]);
+                let dialled = if self.is_datagrams(&url, Role::Dial) {
+                    self.towards(&url).await.map(drop)
+                } else {
+                    self.dial(&url).await.map(drop)
+                };
+                dialled.unwrap_or_else(|f| panic!("{command}: {f}"));
             }
             _ => sh(command),
         }

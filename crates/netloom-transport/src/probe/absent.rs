@@ -22,6 +22,7 @@ pub(super) mod sockets {
         pub(in crate::probe) local_port: u16,
         pub(in crate::probe) remote_port: u16,
         pub(in crate::probe) only_listening: bool,
+        pub(in crate::probe) udp: bool,
     }
 
     pub(in crate::probe) fn sockets(_: Which) -> Option<Vec<Entry>> {

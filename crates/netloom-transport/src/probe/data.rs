@@ -306,6 +306,8 @@ pub struct Interface {
     pub running: bool,
     /// Whether it is the loopback interface.
     pub loopback: bool,
+    /// Whether it carries multicast (IFF_MULTICAST).
+    pub multicast: bool,
 }
 
 /// An address of this network namespace.

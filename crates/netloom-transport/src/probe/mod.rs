@@ -77,6 +77,18 @@ impl Probe {
         ask(cx, move || os::sockets::sockets(which)).await
     }
 
+    /// Every UDP socket with this local port, of both families. Its state is
+    /// [`State::Bound`], or [`State::Established`] when it has one peer.
+    /// Source: sock_diag.
+    pub async fn udp_sockets_on(&self, cx: &Cx, port: u16) -> Option<Vec<Entry>> {
+        let which = os::sockets::Which {
+            local_port: port,
+            udp: true,
+            ..Default::default()
+        };
+        ask(cx, move || os::sockets::sockets(which)).await
+    }
+
     /// Every TCP socket whose other end is `addr`. Source: sock_diag.
     pub async fn sockets_to(&self, cx: &Cx, addr: SocketAddr) -> Option<Vec<Entry>> {
         let which = os::sockets::Which {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use netloom_base::failure::{Errno, Fact};
 use netloom_base::{Code, Failure, Side, Stack, Stage};
-use socket2::Socket as Raw;
+use socket2::{Socket as Raw, Type};
 
 use super::options::{ListenOptions, Mode};
 use super::place::{Place, make, permissions, what};
@@ -34,16 +34,7 @@ pub(super) fn bind(stack: &Stack) -> Result<Arc<dyn Bound>, Failure> {
     let options = ListenOptions::read(&stack.transport().settings)
         .map_err(|errors| mistakes(stack, &errors))?;
     let place = Place::of(stack)?;
-    let (socket, file) = match place.path() {
-        Some(path) => at_path(path, &place, options.mode)?,
-        None if options.mode.is_some() => {
-            let failure = Failure::new(Stage::Parse, Side::Us, Code::PARSE_ENDPOINT);
-            return Err(
-                failure.message("`mode` is of a socket file, and an abstract name has none")
-            );
-        }
-        None => (under_name(&place)?, None),
-    };
+    let (socket, file) = hold(&place, options.mode, Type::STREAM)?;
     let backlog = i32::try_from(options.backlog).unwrap_or(i32::MAX);
     socket
         .listen(backlog)
@@ -60,8 +51,24 @@ pub(super) fn bind(stack: &Stack) -> Result<Arc<dyn Bound>, Failure> {
     ))
 }
 
-fn under_name(place: &Place) -> Result<Raw, Failure> {
-    let socket = make()?;
+/// Binds a socket of this kind there.
+pub(crate) fn hold(
+    place: &Place,
+    mode: Option<Mode>,
+    kind: Type,
+) -> Result<(Raw, Option<SocketFile>), Failure> {
+    match place.path() {
+        Some(path) => at_path(path, place, mode, kind),
+        None if mode.is_some() => {
+            let failure = Failure::new(Stage::Parse, Side::Us, Code::PARSE_ENDPOINT);
+            Err(failure.message("`mode` is of a socket file, and an abstract name has none"))
+        }
+        None => Ok((under_name(place, kind)?, None)),
+    }
+}
+
+fn under_name(place: &Place, kind: Type) -> Result<Raw, Failure> {
+    let socket = make(kind)?;
     let failed = |error: io::Error| match error.raw_os_error() {
         Some(libc::EADDRINUSE) => Failure::from_io(Stage::Bind, error)
             .message(format!("another program holds the name `{place}`")),
@@ -78,12 +85,13 @@ fn at_path(
     path: &Path,
     place: &Place,
     mode: Option<Mode>,
+    kind: Type,
 ) -> Result<(Raw, Option<SocketFile>), Failure> {
     let address = place
         .address()
         .map_err(|error| Failure::from_io(Stage::Bind, error))?;
     for _ in 0..TRIES {
-        let socket = make()?;
+        let socket = make(kind)?;
         if let Some(mode) = mode {
             limit(&socket, mode).map_err(|error| Failure::from_io(Stage::Create, error))?;
         }
@@ -97,7 +105,7 @@ fn at_path(
                 return Ok((socket, Some(file)));
             }
             Err(error) if error.raw_os_error() == Some(libc::EADDRINUSE) => {
-                clear_away(path, place)?;
+                clear_away(path, place, kind)?;
             }
             Err(error) => return Err(explain(error, path)),
         }
@@ -121,7 +129,7 @@ fn limit(socket: &Raw, mode: Mode) -> io::Result<()> {
 }
 
 /// Removes a socket file that was left over, and nothing else.
-fn clear_away(path: &Path, place: &Place) -> Result<(), Failure> {
+fn clear_away(path: &Path, place: &Place, kind: Type) -> Result<(), Failure> {
     let Some(before) = look(path)? else {
         return Ok(());
     };
@@ -132,7 +140,7 @@ fn clear_away(path: &Path, place: &Place) -> Result<(), Failure> {
         );
         return Err(in_use().message(message));
     }
-    let socket = make()?;
+    let socket = make(kind)?;
     let answer = place.address().and_then(|address| socket.connect(&address));
     match answer.map_err(|error| error.raw_os_error()) {
         Err(Some(libc::ECONNREFUSED)) => {}
@@ -217,7 +225,7 @@ fn explain(error: io::Error, path: &Path) -> Failure {
 /// The file of a socket that is open: removed at the end, if it is still that
 /// one. While the socket is open no other file can get its number.
 #[derive(Debug)]
-struct SocketFile {
+pub(crate) struct SocketFile {
     path: PathBuf,
     device: u64,
     number: u64,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use netloom_base::failure::{Fact, Step};
 use netloom_base::{Code, Failure, Side, Stack, Stage};
-use socket2::{SockAddr, Socket as Raw};
+use socket2::{SockAddr, Socket as Raw, Type};
 
 use super::place::{Place, make, permissions, what};
 use crate::conn::Conn;
@@ -44,7 +44,7 @@ async fn connect(place: &Place) -> Result<Raw, Failure> {
     let address = place
         .address()
         .map_err(|error| Failure::from_io(Stage::Connect, error))?;
-    let socket = make()?;
+    let socket = make(Type::STREAM)?;
     match socket.connect(&address) {
         Ok(()) => Ok(socket),
         // The queue is full. Only a call that blocks can wait for room in it.
@@ -77,7 +77,7 @@ fn wait_in_line(socket: Raw, address: &SockAddr) -> io::Result<Raw> {
 }
 
 /// What the kernel's answer means for a path; the same errno says less of an IP address.
-fn explain(error: io::Error, place: &Place) -> Failure {
+pub(crate) fn explain(error: io::Error, place: &Place) -> Failure {
     let errno = error.raw_os_error().unwrap_or(0);
     let file = place.path().map(std::fs::metadata).and_then(Result::ok);
     let failed = |side, code| {

@@ -1,12 +1,12 @@
 //! Unix stream sockets, at a path or under an abstract name (unix(7)).
 
 #[cfg(unix)]
-mod bind;
+pub(crate) mod bind;
 #[cfg(unix)]
-mod dial;
+pub(crate) mod dial;
 mod options;
 #[cfg(unix)]
-mod place;
+pub(crate) mod place;
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;

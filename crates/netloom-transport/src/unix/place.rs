@@ -17,14 +17,14 @@ const LONGEST: usize = size_of::<libc::sockaddr_un>() - offset_of!(libc::sockadd
 
 /// The place of a unix socket.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(crate) enum Place {
     Path(PathBuf),
     /// Without its `@`.
     Abstract(String),
 }
 
 impl Place {
-    pub(super) fn of(stack: &Stack) -> Result<Self, Failure> {
+    pub(crate) fn of(stack: &Stack) -> Result<Self, Failure> {
         let wrong = |message: String| {
             Failure::new(Stage::Parse, Side::Us, Code::PARSE_ENDPOINT).message(message)
         };
@@ -39,9 +39,10 @@ impl Place {
             None => (Place::Path(PathBuf::from(text)), text.len()),
         };
         match len {
-            0 => Err(wrong(
-                "a path or an abstract name is needed after `unix:`".to_owned(),
-            )),
+            0 => Err(wrong(format!(
+                "a path or an abstract name is needed after `{}:`",
+                stack.endpoint.scheme()
+            ))),
             1..=LONGEST => Ok(place),
             _ => Err(wrong(format!(
                 "a socket's path may have {LONGEST} bytes, and this one has {len}"
@@ -53,7 +54,7 @@ impl Place {
         }
     }
 
-    pub(super) fn address(&self) -> io::Result<SockAddr> {
+    pub(crate) fn address(&self) -> io::Result<SockAddr> {
         match self {
             Place::Path(path) => SockAddr::unix(path),
             Place::Abstract(name) => SockAddr::unix(format!("\0{name}")),
@@ -61,7 +62,7 @@ impl Place {
     }
 
     /// How to reach it with a tool that many have.
-    pub(super) fn try_with(&self) -> String {
+    pub(crate) fn try_with(&self) -> String {
         match self {
             Place::Path(path) => format!("nc -U {}", shell_words::quote(&path.to_string_lossy())),
             Place::Abstract(name) => format!(
@@ -71,7 +72,7 @@ impl Place {
         }
     }
 
-    pub(super) fn path(&self) -> Option<&Path> {
+    pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Place::Path(path) => Some(path),
             Place::Abstract(_) => None,
@@ -88,16 +89,16 @@ impl fmt::Display for Place {
     }
 }
 
-/// A socket that does not block.
-pub(super) fn make() -> Result<Socket, Failure> {
-    let made = Socket::new(Domain::UNIX, Type::STREAM, None);
+/// A socket that does not block: a stream's or one for datagrams.
+pub(crate) fn make(kind: Type) -> Result<Socket, Failure> {
+    let made = Socket::new(Domain::UNIX, kind, None);
     let set = |socket: Socket| socket.set_nonblocking(true).map(|()| socket);
     made.and_then(set)
         .map_err(|error| Failure::from_io(Stage::Create, error))
 }
 
 /// What a file that is no socket is.
-pub(super) fn what(file: &Metadata) -> &'static str {
+pub(crate) fn what(file: &Metadata) -> &'static str {
     let kind = file.file_type();
     if kind.is_dir() {
         "a folder"
@@ -113,7 +114,7 @@ pub(super) fn what(file: &Metadata) -> &'static str {
 }
 
 /// Who may use a file, as evidence.
-pub(super) fn permissions(file: &Metadata) -> Fact {
+pub(crate) fn permissions(file: &Metadata) -> Fact {
     let (mode, uid, gid) = (file.mode() & 0o777, file.uid(), file.gid());
     Fact::said(
         format!("it has mode {mode:03o} and belongs to uid {uid}, gid {gid}"),

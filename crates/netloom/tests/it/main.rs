@@ -15,6 +15,7 @@ mod activation;
 mod client;
 mod contract;
 mod cores;
+mod datagrams;
 mod descriptors;
 mod dials;
 mod doctor;

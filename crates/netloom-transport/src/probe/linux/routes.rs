@@ -27,6 +27,7 @@ pub(in crate::probe) fn interfaces() -> Option<Vec<Interface>> {
                 up: flags & libc::IFF_UP as u32 != 0,
                 running: flags & libc::IFF_RUNNING as u32 != 0,
                 loopback: flags & libc::IFF_LOOPBACK as u32 != 0,
+                multicast: flags & libc::IFF_MULTICAST as u32 != 0,
             });
         }
     })

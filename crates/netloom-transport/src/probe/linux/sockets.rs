@@ -27,6 +27,8 @@ pub(in crate::probe) struct Which {
     pub(in crate::probe) local_port: u16,
     pub(in crate::probe) remote_port: u16,
     pub(in crate::probe) only_listening: bool,
+    /// UDP, and not TCP.
+    pub(in crate::probe) udp: bool,
 }
 
 pub(in crate::probe) fn sockets(which: Which) -> Option<Vec<Entry>> {
@@ -47,6 +49,7 @@ pub(in crate::probe) fn tcp_info(local: SocketAddr, remote: SocketAddr) -> Optio
         local_port: local.port(),
         remote_port: remote.port(),
         only_listening: false,
+        udp: false,
     };
     let same = |a: SocketAddr, b: SocketAddr| {
         a.port() == b.port() && a.ip().to_canonical() == b.ip().to_canonical()
@@ -118,7 +121,12 @@ fn dump(
     } else {
         0
     };
-    let mut question = vec![family as u8, libc::IPPROTO_TCP as u8, ext, 0];
+    let protocol = if which.udp {
+        libc::IPPROTO_UDP
+    } else {
+        libc::IPPROTO_TCP
+    };
+    let mut question = vec![family as u8, protocol as u8, ext, 0];
     question.extend(states.to_ne_bytes());
     question.extend(which.local_port.to_be_bytes());
     question.extend(which.remote_port.to_be_bytes());

@@ -1,0 +1,342 @@
+//! Holding a UDP address.
+//!
+//! As with TCP, the first socket of an address is bound without `SO_REUSEPORT`,
+//! so that a second program is told that the port is taken; further sockets of
+//! this program share it. A group's address is shared with everybody by
+//! nature, and has one socket: each would get a copy.
+
+use std::net::{Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use netloom_base::endpoint::Host;
+use netloom_base::failure::Fact;
+use netloom_base::{Code, Endpoint, Failure, Side, Stack, Stage};
+use socket2::Socket;
+
+use super::Mailbox;
+use super::group::{self, is_group};
+use super::mailbox::{Manner, peer};
+use super::options::{BindOptions, make, option};
+use crate::addresses::scoped;
+use crate::cx::Cx;
+use crate::datagrams::{BoundDatagrams, Datagrams, HeldDatagrams};
+use crate::net::mistakes;
+
+/// How often a free port is looked for when both families must share it.
+const TRIES: usize = 16;
+
+pub(super) async fn bind(stack: &Stack, cx: &Cx) -> Result<HeldDatagrams, Failure> {
+    let options =
+        BindOptions::read(&stack.transport().settings).map_err(|e| mistakes(stack, &e))?;
+    let port = stack.port().unwrap_or(0);
+    let host = stack.endpoint.host();
+    let held = match host {
+        Host::Loopback => both_loopbacks(port, &options)?,
+        Host::Any => vec![every_interface(port, &options)?],
+        _ => {
+            let mut held = Vec::new();
+            for ip in cx.net().resolve(host, cx).await?.addresses {
+                let addr = scoped(ip, port, host)?;
+                held.push(if is_group(ip) {
+                    hold_group(addr, host, &options, cx).await?
+                } else {
+                    hold_when_ready(addr, &options, cx).await?
+                });
+            }
+            held
+        }
+    };
+    let bound = |held: Held| -> Arc<dyn BoundDatagrams> {
+        Arc::new(UdpBound::new(held, &stack.endpoint, options.clone()))
+    };
+    Ok(held.into_iter().map(bound).collect())
+}
+
+/// A bound socket, its real address and what was noticed.
+struct Held {
+    socket: Socket,
+    addr: SocketAddr,
+    only_own_family: bool,
+    learned: Vec<Fact>,
+}
+
+/// `127.0.0.1` and `::1` on the same port. A host without IPv6 (or without
+/// IPv4) has the other alone.
+fn both_loopbacks(port: u16, options: &BindOptions) -> Result<Vec<Held>, Failure> {
+    let v4 = |port| hold(SocketAddr::from(([127, 0, 0, 1], port)), options, true);
+    let v6 = |port| hold(SocketAddr::from((Ipv6Addr::LOCALHOST, port)), options, true);
+    for _ in 0..TRIES {
+        let first = match v4(port) {
+            Err(failure) if absent(&failure) => return Ok(vec![v6(port)?]),
+            other => other?,
+        };
+        match v6(first.addr.port()) {
+            Ok(second) => return Ok(vec![first, second]),
+            Err(failure) if absent(&failure) => return Ok(vec![first]),
+            // The kernel chose a port that is taken in the other family: ask for another.
+            Err(failure) if port == 0 && failure.code() == Code::BIND_BOUND => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    v4(port).map(|held| vec![held])
+}
+
+/// All interfaces of both families in one socket, or of IPv4 where there is no IPv6.
+fn every_interface(port: u16, options: &BindOptions) -> Result<Held, Failure> {
+    match hold((Ipv6Addr::UNSPECIFIED, port).into(), options, false) {
+        Err(failure) if absent(&failure) => hold(([0, 0, 0, 0], port).into(), options, true),
+        other => other,
+    }
+}
+
+fn absent(failure: &Failure) -> bool {
+    matches!(
+        failure.code(),
+        Code::CREATE_FAMILY_UNSUPPORTED | Code::BIND_NOT_LOCAL
+    )
+}
+
+/// Waits for an address of ours that is being checked (RFC 4862).
+async fn hold_when_ready(
+    addr: SocketAddr,
+    options: &BindOptions,
+    cx: &Cx,
+) -> Result<Held, Failure> {
+    let over = cx.now() + group::DETECTION;
+    loop {
+        match hold(addr, options, true) {
+            Err(failure)
+                if failure.code() == Code::BIND_NOT_LOCAL
+                    && cx.now() < over
+                    && is_being_checked(addr, cx).await =>
+            {
+                cx.sleep(group::LOOK_AGAIN).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+async fn is_being_checked(addr: SocketAddr, cx: &Cx) -> bool {
+    let own = crate::probe::Probe::new().addresses(cx).await;
+    let mut own = own.iter().flatten();
+    own.any(|address| address.ip == addr.ip() && address.tentative)
+}
+
+fn hold(addr: SocketAddr, options: &BindOptions, only_own_family: bool) -> Result<Held, Failure> {
+    let socket = prepare(addr, options, only_own_family)?;
+    if options.reuse {
+        share(&socket)?;
+    }
+    bind_to(&socket, addr)?;
+    let addr = local(&socket)?;
+    share(&socket)?;
+    Ok(Held {
+        socket,
+        addr,
+        only_own_family,
+        learned: Vec::new(),
+    })
+}
+
+/// A group's address, joined on its interfaces.
+async fn hold_group(
+    addr: SocketAddr,
+    host: &Host,
+    options: &BindOptions,
+    cx: &Cx,
+) -> Result<Held, Failure> {
+    let socket = prepare(addr, options, true)?;
+    socket
+        .set_reuse_address(true)
+        .map_err(|error| Failure::from_io(Stage::Create, error))?;
+    let mut learned = Vec::new();
+    if addr.ip().is_multicast() {
+        let ways = group::ways(addr, host, options.interface.as_deref(), cx).await?;
+        option("multicast-all", group::only_own(&socket, addr.is_ipv6()))?;
+        // Bound first: from the moment it is joined, what comes is kept.
+        bind_to(&socket, bindable(addr))?;
+        let from = options.from.map(|from| from.0);
+        learned = group::join(&socket, addr, from, &ways)?;
+    } else {
+        bind_to(&socket, addr)?;
+    }
+    let addr = SocketAddr::new(addr.ip(), local(&socket)?.port());
+    Ok(Held {
+        socket,
+        addr,
+        only_own_family: true,
+        learned,
+    })
+}
+
+/// Where a group's socket is bound: to the group itself, which keeps out what
+/// comes to other addresses. Elsewhere than on Linux that may not be possible.
+fn bindable(group: SocketAddr) -> SocketAddr {
+    if cfg!(target_os = "linux") {
+        return group;
+    }
+    match group {
+        SocketAddr::V4(group) => ([0, 0, 0, 0], group.port()).into(),
+        SocketAddr::V6(group) => (Ipv6Addr::UNSPECIFIED, group.port()).into(),
+    }
+}
+
+fn prepare(
+    addr: SocketAddr,
+    options: &BindOptions,
+    only_own_family: bool,
+) -> Result<Socket, Failure> {
+    let socket = make(addr)?;
+    if addr.is_ipv6() {
+        socket
+            .set_only_v6(only_own_family)
+            .map_err(|error| Failure::from_io(Stage::Create, error))?;
+    }
+    options.common().set(&socket, addr.is_ipv6())?;
+    #[cfg(target_os = "linux")]
+    ask(&socket, addr, options.drops).map_err(|error| Failure::from_io(Stage::Create, error))?;
+    Ok(socket)
+}
+
+/// Asks the kernel to say how many it dropped and, where a socket has many
+/// addresses, to which of them a datagram came.
+#[cfg(target_os = "linux")]
+fn ask(socket: &Socket, addr: SocketAddr, drops: bool) -> std::io::Result<()> {
+    use std::os::fd::AsFd;
+
+    use super::sys::set;
+
+    let fd = socket.as_fd();
+    if drops {
+        set(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)?;
+    }
+    if addr.ip().is_unspecified() || is_group(addr.ip()) {
+        // An IPv6 socket gets IPv4 datagrams too, each with the words of its own family.
+        if addr.is_ipv6() {
+            set(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
+        }
+        set(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
+    }
+    Ok(())
+}
+
+fn share(socket: &Socket) -> Result<(), Failure> {
+    #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos"))))]
+    socket
+        .set_reuse_port(true)
+        .map_err(|error| Failure::from_io(Stage::Bind, error))?;
+    #[cfg(not(unix))]
+    let _ = socket;
+    Ok(())
+}
+
+fn bind_to(socket: &Socket, addr: SocketAddr) -> Result<(), Failure> {
+    socket.bind(&addr.into()).map_err(|error| {
+        // Whoever has it does not listen: datagram sockets never do.
+        if error.kind() == std::io::ErrorKind::AddrInUse {
+            let failure =
+                Failure::new(Stage::Bind, Side::Os, Code::BIND_BOUND).fact(Fact::Tried(addr));
+            return match error.raw_os_error() {
+                Some(errno) => failure.fact(Fact::Errno(netloom_base::failure::Errno(errno))),
+                None => failure.source(error),
+            };
+        }
+        Failure::from_io(Stage::Bind, error).fact(Fact::Tried(addr))
+    })
+}
+
+fn local(socket: &Socket) -> Result<SocketAddr, Failure> {
+    let addr = socket
+        .local_addr()
+        .map_err(|error| Failure::from_io(Stage::Bind, error))?;
+    let unknown = || std::io::Error::from(std::io::ErrorKind::InvalidData);
+    addr.as_socket()
+        .ok_or_else(|| Failure::from_io(Stage::Bind, unknown()))
+}
+
+/// A UDP address that is held.
+struct UdpBound {
+    addr: SocketAddr,
+    endpoint: Endpoint,
+    options: BindOptions,
+    only_own_family: bool,
+    learned: Vec<Fact>,
+    /// The socket that took the address, until a reactor takes it.
+    first: Mutex<Option<Socket>>,
+}
+
+impl UdpBound {
+    fn new(held: Held, asked: &Endpoint, options: BindOptions) -> Self {
+        let host = match asked.host() {
+            Host::Loopback | Host::Name(_) => Host::from(held.addr),
+            written => written.clone(),
+        };
+        let endpoint = asked
+            .clone()
+            .with_host(host)
+            .with_port(held.addr.port())
+            .without_options();
+        UdpBound {
+            addr: held.addr,
+            endpoint,
+            options,
+            only_own_family: held.only_own_family,
+            learned: held.learned,
+            first: Mutex::new(Some(held.socket)),
+        }
+    }
+}
+
+impl BoundDatagrams for UdpBound {
+    fn endpoint(&self) -> Endpoint {
+        self.endpoint.clone()
+    }
+
+    fn socket(&self) -> Result<Option<Box<dyn Datagrams>>, Failure> {
+        let first = self
+            .first
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let socket = match first {
+            Some(socket) => socket,
+            None if cfg!(unix) && !self.is_shared() => {
+                let socket = prepare(self.addr, &self.options, self.only_own_family)?;
+                share(&socket)?;
+                bind_to(&socket, self.addr)?;
+                socket
+            }
+            None => return Ok(None),
+        };
+        let manner = Manner {
+            local: Some(peer(self.addr)),
+            v6: self.addr.is_ipv6(),
+            df: self.options.df,
+            broadcast: self.options.broadcast,
+            room: self.options.buffer.max(1),
+            ..Manner::default()
+        };
+        Ok(Some(Box::new(Mailbox::new(socket, manner)?)))
+    }
+
+    fn try_with(&self) -> Option<String> {
+        if self.is_shared() {
+            return None;
+        }
+        let ip = if self.addr.ip().is_unspecified() {
+            "localhost".to_owned()
+        } else {
+            self.addr.ip().to_string()
+        };
+        Some(format!("nc -u {ip} {}", self.addr.port()))
+    }
+
+    fn learned(&self) -> &[Fact] {
+        &self.learned
+    }
+
+    fn is_shared(&self) -> bool {
+        is_group(self.addr.ip())
+    }
+}

@@ -1,0 +1,149 @@
+//! A datagram socket where there is no system call for many at once: one by one.
+
+use std::net::SocketAddr;
+use std::task::{Context, Poll, ready};
+
+use netloom_base::failure::Fact;
+use netloom_base::{Failure, Side, Stage};
+use socket2::Socket;
+use tokio::io::ReadBuf;
+use tokio::net::UdpSocket;
+
+use super::blame::Known;
+use crate::conn::{ConnFacts, Peer};
+use crate::datagrams::{Batch, Datagrams, LARGEST, Outgoing, Received};
+
+/// What kind of socket it is, and what was asked of it.
+pub(crate) struct Manner {
+    pub(crate) local: Option<Peer>,
+    pub(crate) connected: Option<Peer>,
+    pub(crate) default_to: Option<Peer>,
+    pub(crate) interfaces: Vec<u32>,
+    pub(crate) v6: bool,
+    pub(crate) armed: bool,
+    pub(crate) df: bool,
+    pub(crate) broadcast: bool,
+    pub(crate) room: usize,
+    pub(crate) learned: Vec<Fact>,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Manner {
+            local: None,
+            connected: None,
+            default_to: None,
+            interfaces: Vec::new(),
+            v6: false,
+            armed: false,
+            df: false,
+            broadcast: false,
+            room: LARGEST,
+            learned: Vec::new(),
+        }
+    }
+}
+
+/// A datagram socket.
+pub(crate) struct Mailbox {
+    socket: UdpSocket,
+    manner: Manner,
+}
+
+impl Mailbox {
+    /// Takes the current runtime's reactor.
+    pub(crate) fn new(socket: Socket, manner: Manner) -> Result<Self, Failure> {
+        let socket = UdpSocket::from_std(socket.into())
+            .map_err(|error| Failure::from_io(Stage::Create, error))?;
+        Ok(Mailbox { socket, manner })
+    }
+
+    fn target(&self, to: Option<&Peer>) -> Option<SocketAddr> {
+        match to.or(self.manner.default_to.as_ref())? {
+            Peer::Ip(addr) => Some(*addr),
+            Peer::Named(_) => None,
+        }
+    }
+
+    fn failed(&self, error: std::io::Error, bytes: Option<usize>) -> Failure {
+        let known = Known {
+            to: self.target(self.manner.connected.as_ref()),
+            bytes,
+            df: self.manner.df,
+            no_broadcast: !self.manner.broadcast,
+            ..Known::default()
+        };
+        known.failure(error)
+    }
+}
+
+impl Datagrams for Mailbox {
+    fn poll_recv(
+        &mut self,
+        task: &mut Context<'_>,
+        batch: &mut Batch,
+    ) -> Poll<Result<(), Failure>> {
+        batch.clear();
+        let mut came = None;
+        if let Some(slot) = batch.slots_mut().next() {
+            let mut buf = ReadBuf::new(slot);
+            let from = ready!(self.socket.poll_recv_from(task, &mut buf));
+            came = Some((from, buf.filled().len()));
+        }
+        let Some((from, len)) = came else {
+            return Poll::Ready(Ok(()));
+        };
+        let from = from.map_err(|error| self.failed(error, None))?;
+        let of = Received {
+            from: peer(from),
+            to: None,
+            interface: None,
+            truncated_from: None,
+        };
+        batch.came(0, len, usize::MAX, &of);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_send(
+        &mut self,
+        task: &mut Context<'_>,
+        run: &[Outgoing<'_>],
+    ) -> Poll<Result<usize, Failure>> {
+        let Some(first) = run.first() else {
+            return Poll::Ready(Ok(0));
+        };
+        let sent = match self.target(first.to) {
+            Some(to) => self.socket.poll_send_to(task, first.bytes, to),
+            None if self.manner.connected.is_some() => self.socket.poll_send(task, first.bytes),
+            None => {
+                let failure = Failure::new(Stage::Send, Side::Us, Stage::Send.other());
+                return Poll::Ready(Err(failure.message("this socket cannot send there")));
+            }
+        };
+        match ready!(sent) {
+            Ok(_) => Poll::Ready(Ok(1)),
+            Err(error) => Poll::Ready(Err(self.failed(error, Some(first.bytes.len())))),
+        }
+    }
+
+    fn facts(&self) -> ConnFacts {
+        let peer = self.manner.connected.clone();
+        ConnFacts {
+            local: self.manner.local.clone(),
+            peer: peer.or_else(|| self.manner.default_to.clone()),
+        }
+    }
+
+    fn room(&self) -> usize {
+        self.manner.room
+    }
+
+    fn learned(&self) -> &[Fact] {
+        &self.manner.learned
+    }
+}
+
+/// An address of an IP socket, with `::ffff:` taken off.
+pub(super) fn peer(addr: SocketAddr) -> Peer {
+    Peer::Ip(crate::socket::canonical(addr))
+}
