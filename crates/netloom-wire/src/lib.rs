@@ -6,4 +6,5 @@
 
 pub mod escape;
 pub mod lines;
+pub mod socks;
 pub mod tls;
