@@ -31,6 +31,7 @@ pub mod socket;
 mod sys;
 #[cfg(test)]
 mod trial;
+pub mod way;
 
 pub(crate) mod race;
 
@@ -50,6 +51,8 @@ pub mod probe;
 
 pub mod tls;
 
+pub mod via;
+
 pub mod cores;
 
 pub mod sim;
@@ -63,6 +66,7 @@ pub use messages::Messages;
 pub use mux::Mux;
 pub use net::{Assembly, Found, Layer, Net, Opened, Transport};
 pub use seat::{Notice, Seat, Seats};
+pub use way::Way;
 
 /// A boxed future: what a door returns.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -9,6 +9,7 @@ use super::certificate::Certificate;
 use super::code::Code;
 use super::errno::Errno;
 use super::icmp::Icmp;
+use super::proxy::ProxyAnswer;
 
 /// One thing known about a failure.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +49,8 @@ pub enum Fact {
     Exit(String),
     /// What a person wrote, drawn with a caret.
     Complaint(Box<crate::complaint::Complaint>),
+    /// What a proxy on the way answered.
+    Proxy(Box<ProxyAnswer>),
     /// What a name server answered.
     Answered {
         /// The server.
@@ -113,6 +116,7 @@ impl Fact {
             Fact::Alert(_) | Fact::Chain(_) => "tls",
             Fact::Exit(_) => "wait",
             Fact::Complaint(_) => "parse",
+            Fact::Proxy(answer) => answer.protocol,
             Fact::Answered { .. } => "dns",
             Fact::Said { source, .. } | Fact::Noted { source, .. } => source,
         }
@@ -139,6 +143,7 @@ impl fmt::Display for Fact {
             }
             Fact::Exit(how) => write!(f, "the program ended with {how}"),
             Fact::Complaint(complaint) => write!(f, "{complaint}"),
+            Fact::Proxy(answer) => write!(f, "{answer}"),
             Fact::Answered {
                 server,
                 asked,

@@ -10,6 +10,7 @@ mod code;
 mod errno;
 pub(crate) mod fact;
 mod icmp;
+mod proxy;
 mod stage;
 
 use std::error::Error;
@@ -21,6 +22,7 @@ pub use code::{CODES, Code, catalogue};
 pub use errno::{Errno, classify};
 pub use fact::Fact;
 pub use icmp::Icmp;
+pub use proxy::{ProxyAnswer, ProxyRefusal};
 pub use stage::{Side, Stage, Step};
 
 /// One thing that went wrong.
