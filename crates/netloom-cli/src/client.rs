@@ -1,13 +1,14 @@
 //! What client verbs share: one runtime, signals, the deadline of the whole.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use netloom_base::failure::Fact;
 use netloom_base::{Code, Diagnosis, Failure, Side, Stage};
 use netloom_explain::{Asking, diagnose, diagnose_at_once, diagnose_with};
 use netloom_host::os_net;
-use netloom_transport::Cx;
 use netloom_transport::probe::Probe;
+use netloom_transport::{Cx, Net};
 
 use crate::contract::Stop;
 
@@ -30,9 +31,22 @@ pub(crate) fn converse<F>(
 where
     F: Future<Output = Result<(), Stop>>,
 {
+    converse_over(os_net(), timeout, overdue, work)
+}
+
+/// The same over a network that may be reached through proxies.
+pub(crate) fn converse_over<F>(
+    net: Arc<dyn Net>,
+    timeout: Option<Duration>,
+    overdue: &str,
+    work: impl FnOnce(Cx) -> F,
+) -> Result<(), Stop>
+where
+    F: Future<Output = Result<(), Stop>>,
+{
     let runtime = runtime()?;
     let result = runtime.block_on(async {
-        let cx = Cx::os(os_net());
+        let cx = Cx::os(net);
         let deadline = async {
             match timeout {
                 Some(d) => cx.sleep(d).await,

@@ -12,6 +12,7 @@ mod flags;
 mod serving;
 mod talk;
 mod verb;
+mod via;
 mod view;
 mod waiting;
 

@@ -4,13 +4,21 @@ use std::sync::{Arc, LazyLock};
 
 use netloom_protocol::PROTOCOLS;
 use netloom_transport::resolve::Dns;
+use netloom_transport::via::Proxies;
 use netloom_transport::{
     Assembly, Layer, Net, Transport, exec::Exec, fd::Fd, stdio::Stdio, tcp::Tcp, tls::Tls,
     unix::Unix,
 };
 
-/// This host's network.
+use crate::ways::{FileNames, Ways};
+
+/// This host's network. Nothing goes through a proxy unless its endpoint says so.
 pub fn os_net() -> Arc<dyn Net> {
+    os_net_by(Ways::default())
+}
+
+/// The same, where endpoints that say nothing of it are dialled these ways.
+pub fn os_net_by(ways: Ways) -> Arc<dyn Net> {
     let transports: Vec<Arc<dyn Transport>> = vec![
         Arc::new(Tcp),
         Arc::new(Unix),
@@ -21,6 +29,13 @@ pub fn os_net() -> Arc<dyn Net> {
     // One for the program: it keeps the authorities and tickets it has read and made.
     static TLS: LazyLock<Arc<Tls>> = LazyLock::new(Arc::default);
     let tls: Arc<dyn Layer> = TLS.clone();
+    let proxies = Proxies::new(
+        [Tcp.card()],
+        vec![tls.clone()],
+        Arc::new(FileNames(ways.file)),
+    )
+    .given(ways.given)
+    .from_environment(ways.environment);
     let layers = PROTOCOLS
         .iter()
         .filter_map(|protocol| protocol.layer())
@@ -28,5 +43,5 @@ pub fn os_net() -> Arc<dyn Net> {
         .collect();
     let spoken = PROTOCOLS.iter().map(|protocol| protocol.card());
     let net = Assembly::new(transports, layers, Arc::new(Dns::system()));
-    Arc::new(net.speaking(spoken))
+    Arc::new(net.speaking(spoken).by_way(Arc::new(proxies)))
 }

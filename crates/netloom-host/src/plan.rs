@@ -10,10 +10,21 @@ use netloom_base::{Complaint, Settings, Value};
 pub struct Plan {
     /// Threads that serve; `None`: as many as the machine has, one at first.
     pub threads: Option<usize>,
+    /// Proxies that have names, in order.
+    pub proxies: Vec<ProxyPlan>,
     /// The services in order.
     pub services: Vec<ServicePlan>,
     /// The file it came from, if it came from one.
     pub source: Option<Source>,
+}
+
+/// A proxy, or several after each other, under one name.
+#[derive(Debug, Clone, Default)]
+pub struct ProxyPlan {
+    /// The name, as `via=NAME` and `--via NAME` say it.
+    pub name: String,
+    /// What its table says.
+    pub settings: Settings,
 }
 
 /// One service.
@@ -87,6 +98,13 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(threads) = self.threads {
             writeln!(f, "threads = {threads}\n")?;
+        }
+        for proxy in &self.proxies {
+            writeln!(f, "[via.{}]", key(&proxy.name))?;
+            for setting in proxy.settings.iter() {
+                writeln!(f, "{} = {}", key(&setting.key), toml_value(&setting.value))?;
+            }
+            writeln!(f)?;
         }
         for (i, service) in self.services.iter().enumerate() {
             if i > 0 {

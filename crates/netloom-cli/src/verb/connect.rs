@@ -8,10 +8,11 @@ use netloom_transport::net::complaint;
 use netloom_transport::{Conn, Cx};
 
 use super::{Verb, examples};
-use crate::client::converse;
+use crate::client::converse_over;
 use crate::contract::{Stop, timeout, with_timeout};
 use crate::flags::bytes;
 use crate::talk::{Script, begun, talk};
+use crate::via;
 use crate::view::{Face, now};
 
 pub(super) struct Connect;
@@ -61,7 +62,10 @@ impl Verb for Connect {
                     "send one line and print the answer",
                 ),
             ]));
-        with_timeout(command, "give up when the whole conversation takes longer")
+        with_timeout(
+            via::with_via(command),
+            "give up when the whole conversation takes longer",
+        )
     }
 
     fn run(&self, matches: &ArgMatches, face: &Face) -> Result<(), Stop> {
@@ -79,16 +83,16 @@ impl Verb for Connect {
             until_peer_ends,
             keep_stdout: false,
         };
-        if endpoint.password().is_some() {
-            face.say("warning: a password in an endpoint can be seen by other users of this host");
-        }
+        via::warn(matches, &[&endpoint], face);
         let overdue = match matches.get_one::<String>("expect") {
             Some(text) => format!("`{text}` did not come in time"),
             None => "the conversation did not end in time".to_owned(),
         };
-        converse(timeout(matches)?, &overdue, |cx| async move {
+        let (net, within) = (via::net(matches), timeout(matches)?);
+        converse_over(net, within, &overdue, |cx| async move {
             let began = cx.now();
             let stack = cx.net().stack(&endpoint, Role::Dial)?;
+            via::must_fit(matches, &stack)?;
             let conn = open(&stack, &cx).await?;
             for fact in conn.learned() {
                 face.note(fact.to_string());
