@@ -21,6 +21,9 @@ const DEBIAN: &[(&str, &str)] = &[
     ("nftables", "nft"),
     ("openssl", "openssl"),
     ("util-linux", "setpriv"),
+    ("microsocks", "microsocks"),
+    ("dante-server", "danted"),
+    ("tinyproxy", "tinyproxy"),
 ];
 
 const REQUIREMENTS: &str = "benches/peers/requirements.txt";

@@ -11,6 +11,7 @@ mod connect;
 mod draft;
 mod limits;
 mod path;
+mod proxy;
 mod refused;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub type Rule = fn(&Failure, &Answers) -> Option<Diagnosis>;
 
 /// Every rule, in the order they are asked.
 pub const RULES: &[&[Rule]] = &[
+    proxy::RULES,
     path::RULES,
     bind::RULES,
     refused::RULES,

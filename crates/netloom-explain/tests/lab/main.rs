@@ -18,4 +18,5 @@ mod connect;
 mod limits;
 mod network;
 mod place;
+mod proxy;
 mod unix;

@@ -67,14 +67,9 @@ pub(super) struct Hop {
 
 impl fmt::Display for Hop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let endpoint = &self.stack.endpoint;
-        write!(
-            f,
-            "{}://{}:{}",
-            endpoint.scheme(),
-            endpoint.host(),
-            self.port()
-        )
+        // The user is shown, the password never is.
+        let endpoint = self.stack.endpoint.without_options();
+        fmt::Display::fmt(&endpoint.with_port(self.port()), f)
     }
 }
 

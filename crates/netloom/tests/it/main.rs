@@ -25,6 +25,7 @@ mod peers;
 mod pipes;
 mod plan;
 mod program;
+mod proxies;
 mod signals;
 mod stdout;
 mod told;

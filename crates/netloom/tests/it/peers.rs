@@ -44,7 +44,7 @@ while True:
 "#;
 
 /// Whether these programs are here. In CI a missing one fails the test.
-fn are_here(programs: &[&str]) -> bool {
+pub(crate) fn are_here(programs: &[&str]) -> bool {
     let missing: Vec<&&str> = programs
         .iter()
         .filter(|program| {
