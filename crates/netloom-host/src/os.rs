@@ -6,8 +6,8 @@ use netloom_protocol::PROTOCOLS;
 use netloom_transport::resolve::Dns;
 use netloom_transport::via::Proxies;
 use netloom_transport::{
-    Assembly, Layer, Net, Transport, exec::Exec, fd::Fd, stdio::Stdio, tcp::Tcp, tls::Tls,
-    unix::Unix,
+    Assembly, Layer, Net, Transport, exec::Exec, fd::Fd, file::File, pty::Pty, stdio::Stdio,
+    tcp::Tcp, tls::Tls, unix::Unix, vsock::Vsock,
 };
 
 use crate::ways::{FileNames, Ways};
@@ -25,6 +25,9 @@ pub fn os_net_by(ways: Ways) -> Arc<dyn Net> {
         Arc::new(Stdio),
         Arc::new(Exec),
         Arc::new(Fd),
+        Arc::new(File),
+        Arc::new(Pty),
+        Arc::new(Vsock),
     ];
     // One for the program: it keeps the authorities and tickets it has read and made.
     static TLS: LazyLock<Arc<Tls>> = LazyLock::new(Arc::default);

@@ -24,6 +24,8 @@ pub mod mux;
 pub mod net;
 #[cfg(unix)]
 mod once;
+#[cfg(unix)]
+pub(crate) mod ready;
 pub mod scratch;
 pub mod seat;
 pub mod socket;
@@ -46,6 +48,12 @@ pub mod stdio;
 pub mod exec;
 
 pub mod fd;
+
+pub mod file;
+
+pub mod pty;
+
+pub mod vsock;
 
 pub mod probe;
 

@@ -220,13 +220,16 @@ fn protocols() -> impl Strategy<Value = Protocol> {
     ]
 }
 
+/// What came behind the answer, or why nothing did; `None` when it was not whole.
+type Ended = Option<Result<Vec<u8>, Refusal>>;
+
 /// What comes of a stream cut so: what was said, and how it ended.
 fn ends(
     protocol: Protocol,
     with_login: bool,
     stream: &[u8],
     cuts: &[usize],
-) -> (Vec<Vec<u8>>, Option<Result<Vec<u8>, Refusal>>) {
+) -> (Vec<Vec<u8>>, Ended) {
     let bob = with_login.then(|| login("bob", ""));
     let (mut dialogue, _) = begin(protocol, &name("db", 80), bob.as_ref());
     let (mut said, mut cuts, mut rest) = (Vec::new(), cuts.iter(), stream);

@@ -18,6 +18,7 @@ mod cores;
 mod descriptors;
 mod doctor;
 mod examples;
+mod files;
 mod help;
 mod hostile;
 mod limits;

@@ -64,14 +64,13 @@ impl Proxy {
     /// tinyproxy, for `allowed` alone, and for `login` where one is given.
     fn tiny(allowed: &[u16], login: Option<&str>) -> Self {
         Proxy::start(|port, folder| {
-            let mut text =
-                format!("Port {port}\nListen 127.0.0.1\nTimeout 60\nLogLevel Critical\n");
-            for port in allowed {
-                text.push_str(&format!("ConnectPort {port}\n"));
-            }
-            if let Some(login) = login {
-                text.push_str(&format!("BasicAuth {login}\n"));
-            }
+            let mut lines = vec![
+                format!("Port {port}"),
+                "Listen 127.0.0.1\nTimeout 60\nLogLevel Critical".to_owned(),
+            ];
+            lines.extend(allowed.iter().map(|port| format!("ConnectPort {port}")));
+            lines.extend(login.map(|login| format!("BasicAuth {login}")));
+            let text = lines.join("\n") + "\n";
             let path = folder.join("tinyproxy.conf");
             std::fs::write(&path, text).unwrap();
             let mut command = Command::new("tinyproxy");
