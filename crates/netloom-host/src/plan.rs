@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::ops::Range;
 
-use netloom_base::{Complaint, Settings, Value};
+use netloom_base::{Complaint, Endpoint, Settings, Value};
 
 /// The services of one process, as somebody wrote them.
 #[derive(Debug, Clone, Default)]
@@ -102,7 +102,8 @@ impl fmt::Display for Plan {
         for proxy in &self.proxies {
             writeln!(f, "[via.{}]", key(&proxy.name))?;
             for setting in proxy.settings.iter() {
-                writeln!(f, "{} = {}", key(&setting.key), toml_value(&setting.value))?;
+                let value = without_passwords(&setting.value);
+                writeln!(f, "{} = {}", key(&setting.key), toml_value(&value))?;
             }
             writeln!(f)?;
         }
@@ -127,6 +128,18 @@ impl fmt::Display for Plan {
             }
         }
         Ok(())
+    }
+}
+
+/// Addresses as they may be shown.
+fn without_passwords(value: &Value) -> Value {
+    match value {
+        Value::Text(text) if text.contains('@') => match text.parse::<Endpoint>() {
+            Ok(endpoint) => Value::Text(endpoint.to_string()),
+            Err(_) => value.clone(),
+        },
+        Value::List(items) => Value::List(items.iter().map(without_passwords).collect()),
+        other => other.clone(),
     }
 }
 
