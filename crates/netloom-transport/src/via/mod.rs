@@ -21,12 +21,13 @@ use std::sync::Arc;
 
 use netloom_base::endpoint::Level;
 use netloom_base::failure::Fact;
-use netloom_base::{Card, Code, Endpoint, Failure, Schemes, Side, Stack, Stage};
+use netloom_base::settings::FromValue;
+use netloom_base::{Card, Code, Endpoint, Failure, Schemes, SettingError, Side, Stack, Stage};
 
 use crate::BoxFuture;
 use crate::cx::Cx;
-use crate::net::{Layer, Opened};
-use crate::way::{DIRECT, VIA, Way, has_ways};
+use crate::net::{Layer, Opened, mistakes};
+use crate::way::{DIRECT, Through, VIA, Way, has_ways};
 
 pub use cards::CARDS;
 pub use environment::Environment;
@@ -133,10 +134,7 @@ impl Proxies {
         if !has_ways(stack) {
             return Ok(None);
         }
-        let settings = &stack.transport().settings;
-        let own = crate::tcp::DialOptions::read(settings)
-            .map_err(|errors| crate::net::mistakes(stack, &errors))?
-            .via;
+        let own = asked(stack)?;
         let own: Vec<&str> = own.iter().map(|through| through.0.reveal()).collect();
         if !own.is_empty() {
             return self.through(&own, Source::Option);
@@ -272,6 +270,19 @@ impl Way for Proxies {
             }
         })
     }
+}
+
+/// What the endpoint itself says, whichever transport it is of.
+fn asked(stack: &Stack) -> Result<Vec<Through>, Failure> {
+    let all = stack.transport().settings.all(VIA);
+    let read = all.map(|setting| {
+        Vec::<Through>::from_value(&setting.value).map_err(|message| {
+            let error = SettingError::new(VIA, setting.span.clone(), message);
+            mistakes(stack, &[error])
+        })
+    });
+    let read: Result<Vec<Vec<Through>>, Failure> = read.collect();
+    read.map(|each| each.into_iter().flatten().collect())
 }
 
 /// Names who said it, where that is not on the command line to be seen.
