@@ -29,6 +29,9 @@ const DEBIAN: &[(&str, &str)] = &[
     ("strace", "strace"),
     ("nginx", NGINX),
     ("libnginx-mod-stream", NGINX_STREAM),
+    ("microsocks", "microsocks"),
+    ("dante-server", "danted"),
+    ("tinyproxy", "tinyproxy"),
 ];
 
 /// Not on everybody's path.

@@ -1,16 +1,17 @@
 //! What client verbs share: one runtime, signals, the deadline of the whole.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use netloom_base::failure::Fact;
-use netloom_base::{Code, Diagnosis, Endpoint, Failure, Side, Stage};
+use netloom_base::{Code, Diagnosis, Failure, Kind, Side, Stack, Stage};
 use netloom_explain::{Asking, diagnose, diagnose_at_once, diagnose_with};
 use netloom_host::os_net;
-use netloom_transport::Cx;
+use netloom_transport::net::complaint;
 use netloom_transport::probe::Probe;
+use netloom_transport::{Conn, Cx, Net};
 
 use crate::contract::Stop;
-use crate::view::Face;
 
 /// The runtime of the main thread.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -31,9 +32,22 @@ pub(crate) fn converse<F>(
 where
     F: Future<Output = Result<(), Stop>>,
 {
+    converse_over(os_net(), timeout, overdue, work)
+}
+
+/// The same over a network that may be reached through proxies.
+pub(crate) fn converse_over<F>(
+    net: Arc<dyn Net>,
+    timeout: Option<Duration>,
+    overdue: &str,
+    work: impl FnOnce(Cx) -> F,
+) -> Result<(), Stop>
+where
+    F: Future<Output = Result<(), Stop>>,
+{
     let runtime = runtime()?;
     let result = runtime.block_on(async {
-        let cx = Cx::os(os_net()).for_a_person();
+        let cx = Cx::os(net).for_a_person();
         let deadline = async {
             match timeout {
                 Some(d) => cx.sleep(d).await,
@@ -92,11 +106,11 @@ pub(crate) fn explained(failure: &Failure, asking: Asking) -> Diagnosis {
     diagnosis
 }
 
-/// Warns of a password that others can see.
-pub(crate) fn warn_of_password(endpoint: &Endpoint, face: &Face) {
-    if endpoint.password().is_some() {
-        face.say("warning: a password in an endpoint can be seen by other users of this host");
-    }
+/// Opens an endpoint that gives a stream.
+pub(crate) async fn open_stream(stack: &Stack, cx: &Cx) -> Result<Conn, Stop> {
+    let refused = |error| complaint(&error);
+    stack.require(Kind::Stream).map_err(refused)?;
+    Ok(cx.net().dial(stack, cx).await?.stream()?)
 }
 
 /// How many of this program's connections are told of when time is up.

@@ -15,6 +15,7 @@ mod messages;
 mod serving;
 mod talk;
 mod verb;
+mod via;
 mod view;
 mod waiting;
 

@@ -14,14 +14,16 @@ pub mod open;
 pub mod os;
 pub mod plan;
 pub mod supervise;
+pub mod ways;
 
 mod conversation;
 #[cfg(test)]
 mod tests;
 
 pub use check::{Prepared, check};
-pub use load::{load, load_and_check};
+pub use load::{load, load_and_check, load_proxies};
 pub use open::{Listen, Server, connect, listen};
-pub use os::os_net;
-pub use plan::{Plan, ServicePlan, Written};
+pub use os::{os_net, os_net_by};
+pub use plan::{Plan, ProxyPlan, ServicePlan, Written};
 pub use supervise::{Running, start};
+pub use ways::Ways;

@@ -8,6 +8,9 @@
 //! on = ["tcp://:7008", "unix:/tmp/hello.sock"]
 //! text = 'hello\r\n'                # the settings of its kind
 //! limits = { max-conns = 100, idle = "5m" }
+//!
+//! [via.office]                      # a proxy, called so in `via=office`
+//! url = "socks5://proxy.example:1080"
 //! ```
 
 use std::ops::Range;
@@ -20,12 +23,13 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::check::{Prepared, check};
-use crate::plan::{Plan, ServicePlan, Source, Written, in_order};
+use crate::plan::{Plan, ProxyPlan, ServicePlan, Source, Written, in_order};
+use crate::ways;
 
 /// Files larger than this are refused: they are not written by people.
 const LARGEST: usize = 1 << 20;
 
-const TOP_KEYS: [&str; 2] = ["threads", "service"];
+const TOP_KEYS: [&str; 3] = ["threads", "via", "service"];
 
 /// Reads the text of `file`, or says everything that cannot be read in it.
 pub fn load(file: &str, text: &str) -> Result<Plan, Vec<Complaint>> {
@@ -51,6 +55,31 @@ pub fn load_and_check(
         Err(more) => complaints.extend(more),
     }
     Err(in_order(complaints))
+}
+
+/// Reads the proxies that the text of `file` names, and nothing else of it.
+pub fn load_proxies(file: &str, text: &str) -> Result<Vec<ProxyPlan>, Vec<Complaint>> {
+    let source = Source {
+        file: file.to_owned(),
+        text: text.to_owned(),
+    };
+    let (table, syntax) = DeTable::parse_recoverable(text);
+    let mut reader = Reader {
+        source: &source,
+        complaints: Vec::new(),
+        incomplete: Vec::new(),
+    };
+    for error in syntax {
+        let span = error.span().unwrap_or(0..0);
+        reader.complain(span, error.message().to_lowercase());
+    }
+    let named = table.get_ref().get("via");
+    let proxies = named.map_or_else(Vec::new, |named| reader.proxies(named));
+    if reader.complaints.is_empty() {
+        Ok(proxies)
+    } else {
+        Err(in_order(reader.complaints))
+    }
 }
 
 /// What can be read, and what cannot. A service in which a word is missing is
@@ -114,6 +143,7 @@ impl Reader<'_> {
                     ),
                 },
                 ("threads", _) => self.complain(value.span(), "a number of threads is expected"),
+                ("via", _) => plan.proxies = self.proxies(value),
                 ("service", DeValue::Table(services)) => {
                     for (name, service) in as_written(services) {
                         match service.get_ref() {
@@ -142,6 +172,38 @@ impl Reader<'_> {
             );
         }
         plan
+    }
+
+    /// `[via.NAME]` tables.
+    fn proxies(&mut self, named: &Spanned<DeValue<'_>>) -> Vec<ProxyPlan> {
+        let DeValue::Table(tables) = named.get_ref() else {
+            self.complain(named.span(), "proxies are tables: [via.NAME]");
+            return Vec::new();
+        };
+        let mut proxies = Vec::new();
+        for (name, table) in as_written(tables) {
+            let DeValue::Table(body) = table.get_ref() else {
+                self.complain(table.span(), "a proxy is a table: [via.NAME]");
+                continue;
+            };
+            let entries = as_written(body);
+            let read = entries.map(|(key, value)| self.setting(key, value));
+            let read: Vec<Option<Setting>> = read.collect();
+            // What is not there was complained of already.
+            let Some(settings) = read.into_iter().collect::<Option<Settings>>() else {
+                continue;
+            };
+            for error in ways::endpoints(&settings).err().unwrap_or_default() {
+                let span = error.span.clone().unwrap_or_else(|| name.span());
+                let complaint = self.source.complain(span, error.message);
+                self.complaints.push(complaint.suggest(error.suggestion));
+            }
+            proxies.push(ProxyPlan {
+                name: name.get_ref().to_string(),
+                settings,
+            });
+        }
+        proxies
     }
 
     fn service(

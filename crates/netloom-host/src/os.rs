@@ -4,19 +4,24 @@ use std::sync::{Arc, LazyLock};
 
 use netloom_protocol::PROTOCOLS;
 use netloom_transport::resolve::Dns;
+use netloom_transport::via::Proxies;
 use netloom_transport::{
-    Assembly, Layer, Net, Transport, exec::Exec, fd::Fd, stdio::Stdio, tcp::Tcp, tls::Tls,
-    udp::Udp, unix::Unix, unixgram::Unixgram,
+    Assembly, Layer, Net, Transport, exec::Exec, fd::Fd, file::File, pty::Pty, stdio::Stdio,
+    tcp::Tcp, tls::Tls, udp::Udp, unix::Unix, unixgram::Unixgram, vsock::Vsock,
 };
 
+use crate::ways::{FileNames, Ways};
+
 /// This host's network: one for the program, which keeps the name servers,
-/// authorities and sessions it has met.
+/// authorities and sessions it has met. Nothing goes through a proxy unless its
+/// endpoint says so.
 pub fn os_net() -> Arc<dyn Net> {
-    static NET: LazyLock<Arc<dyn Net>> = LazyLock::new(put_together);
+    static NET: LazyLock<Arc<dyn Net>> = LazyLock::new(|| os_net_by(Ways::default()));
     NET.clone()
 }
 
-fn put_together() -> Arc<dyn Net> {
+/// The same, where endpoints that say nothing of it are dialled these ways.
+pub fn os_net_by(ways: Ways) -> Arc<dyn Net> {
     let transports: Vec<Arc<dyn Transport>> = vec![
         Arc::new(Tcp),
         Arc::new(Unix),
@@ -25,8 +30,20 @@ fn put_together() -> Arc<dyn Net> {
         Arc::new(Stdio),
         Arc::new(Exec),
         Arc::new(Fd),
+        Arc::new(File),
+        Arc::new(Pty),
+        Arc::new(Vsock),
     ];
-    let tls: Arc<dyn Layer> = Arc::<Tls>::default();
+    // One for the program: it keeps the authorities and tickets it has read and made.
+    static TLS: LazyLock<Arc<Tls>> = LazyLock::new(Arc::default);
+    let tls: Arc<dyn Layer> = TLS.clone();
+    let proxies = Proxies::new(
+        [Tcp.card()],
+        vec![tls.clone()],
+        Arc::new(FileNames(ways.file)),
+    )
+    .given(ways.given)
+    .from_environment(ways.environment);
     let layers = PROTOCOLS
         .iter()
         .filter_map(|protocol| protocol.layer())
@@ -34,5 +51,5 @@ fn put_together() -> Arc<dyn Net> {
         .collect();
     let spoken = PROTOCOLS.iter().map(|protocol| protocol.card());
     let net = Assembly::new(transports, layers, Arc::new(Dns::system()));
-    Arc::new(net.speaking(spoken))
+    Arc::new(net.speaking(spoken).by_way(Arc::new(proxies)))
 }

@@ -3,17 +3,28 @@
 use std::fmt::{self, Write as _};
 use std::ops::Range;
 
-use netloom_base::{Complaint, Settings, Value};
+use netloom_base::{Complaint, Endpoint, Settings, Value};
 
 /// The services of one process, as somebody wrote them.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// Threads that serve; `None`: as many as the machine has, one at first.
     pub threads: Option<usize>,
+    /// Proxies that have names, in order.
+    pub proxies: Vec<ProxyPlan>,
     /// The services in order.
     pub services: Vec<ServicePlan>,
     /// The file it came from, if it came from one.
     pub source: Option<Source>,
+}
+
+/// A proxy, or several after each other, under one name.
+#[derive(Debug, Clone, Default)]
+pub struct ProxyPlan {
+    /// The name, as `via=NAME` and `--via NAME` say it.
+    pub name: String,
+    /// What its table says.
+    pub settings: Settings,
 }
 
 /// One service.
@@ -88,6 +99,14 @@ impl fmt::Display for Plan {
         if let Some(threads) = self.threads {
             writeln!(f, "threads = {threads}\n")?;
         }
+        for proxy in &self.proxies {
+            writeln!(f, "[via.{}]", key(&proxy.name))?;
+            for setting in proxy.settings.iter() {
+                let value = without_passwords(&setting.value);
+                writeln!(f, "{} = {}", key(&setting.key), toml_value(&value))?;
+            }
+            writeln!(f)?;
+        }
         for (i, service) in self.services.iter().enumerate() {
             if i > 0 {
                 writeln!(f)?;
@@ -109,6 +128,18 @@ impl fmt::Display for Plan {
             }
         }
         Ok(())
+    }
+}
+
+/// Addresses as they may be shown.
+fn without_passwords(value: &Value) -> Value {
+    match value {
+        Value::Text(text) if text.contains('@') => match text.parse::<Endpoint>() {
+            Ok(endpoint) => Value::Text(endpoint.to_string()),
+            Err(_) => value.clone(),
+        },
+        Value::List(items) => Value::List(items.iter().map(without_passwords).collect()),
+        other => other.clone(),
     }
 }
 

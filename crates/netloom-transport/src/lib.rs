@@ -25,6 +25,8 @@ pub mod mux;
 pub mod net;
 #[cfg(unix)]
 mod once;
+#[cfg(unix)]
+pub(crate) mod ready;
 pub mod scratch;
 pub mod seat;
 pub mod socket;
@@ -32,6 +34,7 @@ pub mod socket;
 mod sys;
 #[cfg(test)]
 mod trial;
+pub mod way;
 
 pub(crate) mod race;
 
@@ -47,6 +50,12 @@ pub mod exec;
 
 pub mod fd;
 
+pub mod file;
+
+pub mod pty;
+
+pub mod vsock;
+
 pub mod probe;
 
 pub mod tls;
@@ -54,6 +63,8 @@ pub mod tls;
 pub mod udp;
 
 pub mod unixgram;
+
+pub mod via;
 
 pub mod cores;
 
@@ -68,6 +79,7 @@ pub use messages::Messages;
 pub use mux::Mux;
 pub use net::{Assembly, Found, Layer, Net, Opened, Transport};
 pub use seat::{Notice, Seat, Seats};
+pub use way::Way;
 
 /// A boxed future: what a door returns.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -18,6 +18,7 @@ use crate::datagrams::{Datagrams, HeldDatagrams};
 use crate::listener::Bound;
 use crate::messages::Messages;
 use crate::mux::Mux;
+use crate::way::{DIRECT, VIA, Way};
 
 /// How long a name may take to resolve. A [`Resolver`] keeps to it, so that
 /// its failure can say who was silent.
@@ -230,6 +231,7 @@ pub struct Assembly {
     transports: HashMap<&'static str, Arc<dyn Transport>>,
     layers: HashMap<&'static str, Arc<dyn Layer>>,
     resolver: Arc<dyn Resolver>,
+    way: Option<Arc<dyn Way>>,
 }
 
 impl Assembly {
@@ -248,7 +250,15 @@ impl Assembly {
             transports: transports.into_iter().map(|t| (t.card().name, t)).collect(),
             layers: layers.into_iter().map(|l| (l.card().name, l)).collect(),
             resolver,
+            way: None,
         }
+    }
+
+    /// Lets transports be reached through other hosts. Without this, an
+    /// endpoint that asks for it is refused.
+    pub fn by_way(mut self, way: Arc<dyn Way>) -> Self {
+        self.way = Some(way);
+        self
     }
 
     /// Adds the words of protocols that are no layers: their endpoints have a
@@ -279,6 +289,31 @@ impl Assembly {
     }
 }
 
+impl Assembly {
+    fn check_way(&self, stack: &Stack) -> Result<(), Failure> {
+        let asked = || stack.transport().settings.last(VIA);
+        match &self.way {
+            Some(way) if stack.role == Role::Dial => way.check(stack),
+            None if asked().is_some_and(|s| s.value.to_string() != DIRECT) => {
+                let why = "is reached directly in this network, through no proxy";
+                Err(unable(stack.transport().card, stack, why))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The bottom of a stack, through others where that is the way.
+    async fn bottom(&self, stack: &Stack, cx: &Cx) -> Result<Opened, Failure> {
+        let transport = self.transport(stack)?;
+        if let Some(way) = &self.way
+            && let Some(opened) = way.dial(stack, cx).await?
+        {
+            return Ok(opened);
+        }
+        transport.dial(stack, cx).await
+    }
+}
+
 impl Net for Assembly {
     fn stack(&self, endpoint: &Endpoint, role: Role) -> Result<Stack, Failure> {
         let stack = self
@@ -286,6 +321,7 @@ impl Net for Assembly {
             .stack(endpoint, role)
             .map_err(|error| complaint(&error))?;
         self.transport(&stack)?.check(&stack)?;
+        self.check_way(&stack)?;
         for level in stack.layers_bottom_up() {
             // A protocol that is no layer has nothing to check here.
             if let Some(layer) = self.layers.get(level.card.name) {
@@ -330,11 +366,8 @@ impl Net for Assembly {
 
     fn dial<'a>(&'a self, stack: &'a Stack, cx: &'a Cx) -> BoxFuture<'a, Result<Opened, Failure>> {
         Box::pin(async move {
-            let mut opened = self
-                .transport(stack)?
-                .dial(stack, cx)
-                .await
-                .map_err(|f| f.at(&stack.endpoint))?;
+            let bottom = self.bottom(stack, cx).await;
+            let mut opened = bottom.map_err(|f| f.at(&stack.endpoint))?;
             for level in stack.layers_bottom_up() {
                 let layer = self.layer(level, stack)?;
                 opened = layer

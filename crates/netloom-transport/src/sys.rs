@@ -438,6 +438,16 @@ pub(crate) fn interface_index(_: &str) -> Option<u32> {
     None
 }
 
+/// Watches a descriptor that does not block, for both directions.
+#[cfg(unix)]
+pub(crate) fn watch(file: std::fs::File) -> io::Result<tokio::io::unix::AsyncFd<std::fs::File>> {
+    let both = tokio::io::Interest::READABLE | tokio::io::Interest::WRITABLE;
+    // SAFETY: a file owns its descriptor: it stays open and the same for as
+    // long as the value lives.
+    let watched = unsafe { tokio::io::unix::AsyncFd::register_with_interest(file, both) };
+    watched.map_err(Into::into)
+}
+
 /// How many processors this thread may run on (sched_getaffinity(2)).
 #[cfg(target_os = "linux")]
 pub(crate) fn processors() -> usize {

@@ -11,6 +11,7 @@ pub mod http;
 pub mod lines;
 pub mod mqtt;
 pub mod reply;
+pub mod socks;
 pub mod ssh;
 pub mod tls;
 pub mod websocket;

@@ -62,7 +62,9 @@ pub use netloom_base::{
     Settings, Side, Stage, Story, Timestamp, settings,
 };
 pub use netloom_explain::diagnose;
-pub use netloom_host::{Listen, Plan, Server, check, connect, listen, load, os_net};
+pub use netloom_host::{
+    Listen, Plan, Server, Ways, check, connect, listen, load, os_net, os_net_by,
+};
 pub use netloom_protocol::{
     Framed, Framing, MessageService, Offer, Service, WithFraming, finish, from_fn,
 };

@@ -177,15 +177,22 @@ fn secret_options(text: &str) -> Vec<Range<usize>> {
                 .find([',', '&'])
                 .map_or(text.len(), |i| equals + 1 + i)
         };
-        (option && is_secret(&text[key..equals])).then(|| equals + 1..end())
+        let hidden = |value: &Range<usize>| hides(&text[key..equals], &text[value.clone()]);
+        option.then(|| equals + 1..end()).filter(hidden)
     };
     text.match_indices('=')
         .filter_map(|(equals, _)| value(equals))
         .collect()
 }
 
-/// Whether the value of an option must never be shown.
-pub(super) fn is_secret(key: &str) -> bool {
+/// Whether the value of an option must never be shown: the option is secret by
+/// name, or its value is an address that may hold a password.
+pub(super) fn hides(key: &str, value: &str) -> bool {
+    let may_hold_one = value.contains('@') || value.contains("%40");
+    is_secret(key) || (key.eq_ignore_ascii_case("via") && may_hold_one)
+}
+
+fn is_secret(key: &str) -> bool {
     let last = key.rsplit(['-', '_']).next().unwrap_or_default();
     ["password", "passphrase", "secret", "token"]
         .iter()

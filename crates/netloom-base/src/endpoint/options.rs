@@ -41,7 +41,7 @@ pub(super) fn in_query(text: &str, span: Range<usize>) -> Result<Settings, Wrong
 pub(super) fn value(key: &str, text: Option<&str>) -> Value {
     match text {
         None => Value::Present,
-        Some(text) if mask::is_secret(key) => Value::Hidden(Secret::new(text)),
+        Some(text) if mask::hides(key, text) => Value::Hidden(Secret::new(text)),
         Some(text) => Value::from(text),
     }
 }
@@ -72,10 +72,13 @@ pub(super) fn show(f: &mut fmt::Formatter<'_>, options: &Settings, opaque: bool)
             shown => shown.to_string(),
         };
         write!(f, ",{key}=")?;
-        // A lone dot before a path would read as the path's beginning.
+        // A lone dot before a path would read as the path's beginning, and a
+        // last colon before one as an address.
         let dots = !opaque && RELATIVE.contains(&text.as_str());
+        let colon = !opaque && text.ends_with(':');
         escape::write(f, &text, |c| match c {
             ',' | ' ' => true,
+            ':' => colon,
             '/' | '?' | '#' => !opaque,
             // After an unknown word it would look like a user's.
             '@' => opaque,
@@ -114,6 +117,13 @@ fn item(text: &str, span: Range<usize>, place: Place, from: usize) -> Result<(&s
     };
     let at = span.start + key.len() + 1;
     let cut = place == Place::Authority && text[span.end..].starts_with('/');
+    if cut && written.ends_with(':') && text[span.end..].starts_with("//") {
+        let wrong = Wrong::new(
+            span.end..span.end + 2,
+            "a value ends at `/`: write %2F for it",
+        );
+        return Err(wrong.replace("%2F%2F"));
+    }
     if cut && (written.is_empty() || RELATIVE.contains(&written)) {
         return Err(path_as_value(text, key, at));
     }

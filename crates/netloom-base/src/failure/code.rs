@@ -115,6 +115,8 @@ codes! {
     CONNECT_DENIED_FIREWALL = "connect.denied.local-firewall", Connect, "this host's own rules block it";
     CONNECT_FAMILY_BROKEN = "connect.family-broken", Connect, "one address family works, the other does not";
     CONNECT_OVERTAKEN = "connect.overtaken", Connect, "another address answered first";
+    PROXY_REFUSED = "proxy.refused", Connect, "the proxy cannot reach the target";
+    PROXY_DENIED = "proxy.denied", Connect, "the proxy does not let this through";
     GREET_TIMEOUT = "greet.timeout", Greet, "who had to speak first stayed silent until the greeting deadline";
     GREET_CLOSED = "greet.closed-before-banner", Greet, "connected, then closed without a byte";
     GREET_WRONG_PROTOCOL = "greet.wrong-protocol", Greet, "the peer speaks another protocol";

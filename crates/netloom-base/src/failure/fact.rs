@@ -11,6 +11,7 @@ use super::errno::Errno;
 use super::flow::Flow;
 use super::frame::BadFrame;
 use super::icmp::Icmp;
+use super::proxy::ProxyAnswer;
 
 /// One thing known about a failure.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +61,8 @@ pub enum Fact {
     Exit(String),
     /// What a person wrote, drawn with a caret.
     Complaint(Box<crate::complaint::Complaint>),
+    /// What a proxy on the way answered.
+    Proxy(Box<ProxyAnswer>),
     /// What a name server answered.
     Answered {
         /// The server.
@@ -148,6 +151,7 @@ impl Fact {
             Fact::Frame(_) => "framing",
             Fact::Exit(_) => "wait",
             Fact::Complaint(_) => "parse",
+            Fact::Proxy(answer) => answer.protocol,
             Fact::Answered { .. } => "dns",
             Fact::DataPort { reply: 229, .. } => "229",
             Fact::DataPort { .. } => "227",
@@ -180,6 +184,7 @@ impl fmt::Display for Fact {
             Fact::Frame(frame) => write!(f, "{frame}"),
             Fact::Exit(how) => write!(f, "the program ended with {how}"),
             Fact::Complaint(complaint) => write!(f, "{complaint}"),
+            Fact::Proxy(answer) => write!(f, "{answer}"),
             Fact::Answered {
                 server,
                 asked,

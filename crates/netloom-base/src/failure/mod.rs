@@ -12,6 +12,7 @@ pub(crate) mod fact;
 mod flow;
 mod frame;
 mod icmp;
+mod proxy;
 mod stage;
 
 use std::error::Error;
@@ -25,6 +26,7 @@ pub use fact::{Fact, Spoken};
 pub use flow::Flow;
 pub use frame::{BadFrame, FrameTrouble};
 pub use icmp::Icmp;
+pub use proxy::{ProxyAnswer, ProxyRefusal};
 pub use stage::{Side, Stage, Step};
 
 /// One thing that went wrong.

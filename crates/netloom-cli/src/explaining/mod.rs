@@ -8,6 +8,7 @@ use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ArgMatches;
 use netloom_base::complaint::nearest;
 use netloom_base::settings::FromValue;
 use netloom_base::{CodeCard, Diagnosis, Endpoint, Failure, Fields, Record, Role, Stage, Story};
@@ -17,8 +18,9 @@ use netloom_explain::{Asking, catalogue, diagnose, pages, with_steps};
 use netloom_transport::net::complaint;
 use netloom_transport::probe::Probe;
 
-use crate::client::{converse, explained, warn_of_password};
+use crate::client::{converse_over, explained};
 use crate::contract::Stop;
+use crate::via;
 use crate::view::Face;
 use report::{Asked, Report};
 
@@ -127,20 +129,22 @@ pub(crate) struct Wanted {
 }
 
 /// Holds the conversation, and tells its story or why it failed.
-pub(crate) fn visit(wanted: &Wanted, face: &Face) -> Result<(), Stop> {
+pub(crate) fn visit(wanted: &Wanted, matches: &ArgMatches, face: &Face) -> Result<(), Stop> {
     let report = match &wanted.report {
         Some(path) => Some(Report::at(path)?),
         None => None,
     };
-    warn_of_password(&wanted.endpoint, face);
+    via::warn(matches, &[&wanted.endpoint], face);
     let story = OnceCell::new();
-    let ended = converse(
+    let ended = converse_over(
+        via::net(matches),
         wanted.timeout,
         "the conversation was not over in time",
         |cx| {
             let story = &story;
             async move {
                 let stack = cx.net().stack(&wanted.endpoint, Role::Dial)?;
+                via::must_fit(matches, &stack)?;
                 if wanted.expires_within.is_some() && !stack.encrypts() {
                     let needs =
                         "--expires-within needs an endpoint with TLS, such as tls://HOST:443";

@@ -3,18 +3,18 @@
 use std::io::IsTerminal;
 
 use clap::{Arg, ArgMatches, Command};
-use netloom_base::{Endpoint, Kind, Role, Stack};
+use netloom_base::{Endpoint, Role};
 use netloom_explain::story::begun;
 use netloom_transport::net::complaint;
-use netloom_transport::{Conn, Cx};
 
 use super::{Verb, examples};
-use crate::client::{converse, warn_of_password};
+use crate::client::{converse_over, open_stream};
 use crate::contract::{Stop, timeout, with_timeout};
 use crate::datagrams::{self, gives_datagrams};
 use crate::flags::bytes;
 use crate::messages::{sent, spoken, with_message_flags};
 use crate::talk::{Script, talk};
+use crate::via;
 use crate::view::{Face, now};
 
 pub(super) struct Connect;
@@ -66,7 +66,7 @@ impl Verb for Connect {
                 ("netloom connect :7007 --framing len32", "talk in messages"),
             ]));
         let help = "give up when the whole conversation takes longer";
-        with_timeout(with_message_flags(command), help)
+        with_timeout(via::with_via(with_message_flags(command)), help)
     }
 
     fn run(&self, matches: &ArgMatches, face: &Face) -> Result<(), Stop> {
@@ -86,7 +86,7 @@ impl Verb for Connect {
             keep_stdout: false,
             spoken,
         };
-        warn_of_password(&endpoint, face);
+        via::warn(matches, &[&endpoint], face);
         let overdue = matches.get_one::<String>("expect").map_or_else(
             || "the conversation did not end in time".to_owned(),
             |text| format!("`{text}` did not come in time"),
@@ -95,10 +95,11 @@ impl Verb for Connect {
         if gives_datagrams(&endpoint, Role::Dial) {
             return datagrams::connect(&endpoint, script, (limit, &overdue), face);
         }
-        converse(limit, &overdue, |cx| async move {
+        converse_over(via::net(matches), limit, &overdue, |cx| async move {
             let began = cx.now();
             let stack = cx.net().stack(&endpoint, Role::Dial)?;
-            let conn = open(&stack, &cx).await?;
+            via::must_fit(matches, &stack)?;
+            let conn = open_stream(&stack, &cx).await?;
             for fact in conn.learned().iter().filter(|fact| fact.is_remark()) {
                 face.note(fact.to_string());
             }
@@ -112,11 +113,4 @@ impl Verb for Connect {
             Ok(())
         })
     }
-}
-
-async fn open(stack: &Stack, cx: &Cx) -> Result<Conn, Stop> {
-    stack
-        .require(Kind::Stream)
-        .map_err(|error| complaint(&error))?;
-    Ok(cx.net().dial(stack, cx).await?.stream()?)
 }

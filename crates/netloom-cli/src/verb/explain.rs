@@ -6,12 +6,13 @@ use super::{Verb, examples};
 use crate::contract::{Stop, duration, timeout, with_timeout};
 use crate::explaining::{self, Language, Subject, Wanted, visit};
 use crate::flags::bytes;
+use crate::via::with_via;
 use crate::view::Face;
 
 pub(super) struct Explain;
 
 /// Flags that only an endpoint can take.
-const OF_ENDPOINTS: [&str; 4] = ["send", "expires-within", "report", "timeout"];
+const OF_ENDPOINTS: [&str; 5] = ["send", "expires-within", "report", "timeout", "via"];
 
 impl Verb for Explain {
     fn name(&self) -> &'static str {
@@ -38,7 +39,7 @@ impl Verb for Explain {
             .arg(flag(
                 "expires-within",
                 "DURATION",
-                "fail when a certificate expires within this time, such as 30d",
+                "fail when a certificate expires within this time, such as 14d",
             ))
             .arg(flag("report", "FILE", "write a report without secrets to a file, to share it"))
             .arg(flag(
@@ -48,12 +49,13 @@ impl Verb for Explain {
             ))
             .after_help(examples(&[
                 ("netloom explain example.org:443", "how a conversation with it goes"),
-                ("netloom explain tls://example.org:443 --expires-within 30d", "fail before it expires"),
+                ("netloom explain tls://example.org:443 --expires-within 14d", "fail before it expires"),
                 ("netloom explain https://example.org/ --report report.md", "the same, to be shared"),
                 ("netloom explain bind.in-use.listener", "what a failure's code means"),
                 ("netloom explain ECONNRESET", "what an errno means; or an alert"),
             ]));
-        with_timeout(command, "give up when the whole conversation takes longer")
+        let help = "give up when the whole conversation takes longer";
+        with_timeout(with_via(command), help)
     }
 
     fn run(&self, matches: &ArgMatches, face: &Face) -> Result<(), Stop> {
@@ -81,7 +83,7 @@ impl Verb for Explain {
                     deep: matches.get_flag("deep"),
                     asking: crate::contract::asking(matches),
                 };
-                return visit(&wanted, face);
+                return visit(&wanted, matches, face);
             }
         }
         Ok(())

@@ -111,6 +111,6 @@ fn plan(kind: &dyn ServiceKind, urls: &[&str], matches: &ArgMatches) -> Plan {
     Plan {
         threads: threads(matches),
         services: vec![service],
-        source: None,
+        ..Plan::default()
     }
 }

@@ -74,7 +74,7 @@ impl Verb for Serve {
         let plan = Plan {
             threads: threads(matches),
             services: vec![service],
-            source: None,
+            ..Plan::default()
         };
         serve(&plan, matches, face)
     }

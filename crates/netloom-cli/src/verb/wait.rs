@@ -5,8 +5,9 @@ use netloom_base::{Code, Endpoint, Role};
 use netloom_explain::mistakes;
 
 use super::{Verb, examples};
-use crate::client::converse;
+use crate::client::converse_over;
 use crate::contract::{Stop, timeout, with_timeout};
+use crate::via;
 use crate::view::Face;
 use crate::waiting::{Place, wait_for};
 
@@ -42,7 +43,10 @@ impl Verb for Wait {
                     "until the handshake succeeds, silently",
                 ),
             ]));
-        with_timeout(command, "give up after so long [default: never]")
+        with_timeout(
+            via::with_via(command),
+            "give up after so long [default: never]",
+        )
     }
 
     fn run(&self, matches: &ArgMatches, face: &Face) -> Result<(), Stop> {
@@ -57,11 +61,13 @@ impl Verb for Wait {
         if !wrong.is_empty() {
             return Err(Stop::Diagnosed(mistakes(Code::PARSE_ENDPOINT, &wrong)));
         }
+        via::warn(matches, &endpoints.iter().collect::<Vec<_>>(), face);
         let within = timeout(matches)?;
-        converse(None, "", |cx| async move {
+        converse_over(via::net(matches), None, "", |cx| async move {
             let mut places = Vec::new();
             for endpoint in endpoints {
                 let stack = cx.net().stack(&endpoint, Role::Dial)?;
+                via::must_fit(matches, &stack)?;
                 places.push(Place::new(endpoint.to_string(), stack));
             }
             wait_for(places, within, face, &cx).await

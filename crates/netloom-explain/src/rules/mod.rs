@@ -22,6 +22,7 @@ mod http;
 mod known;
 mod limits;
 mod path;
+mod proxy;
 mod refused;
 mod resolve;
 mod servers;
@@ -44,6 +45,7 @@ pub type Rule = fn(&Failure, &Answers) -> Option<Diagnosis>;
 
 /// Every rule, in the order they are asked.
 pub const RULES: &[&[Rule]] = &[
+    proxy::RULES,
     greet::RULES,
     path::RULES,
     bind::RULES,

@@ -23,6 +23,7 @@ mod http;
 mod limits;
 mod network;
 mod place;
+mod proxy;
 mod resolve;
 mod talk;
 mod tls;

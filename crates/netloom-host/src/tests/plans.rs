@@ -2,7 +2,7 @@
 
 use netloom_base::{Complaint, Settings};
 
-use crate::{Plan, ServicePlan, check, load, os_net};
+use crate::{Plan, ProxyPlan, ServicePlan, check, load, os_net};
 
 fn complaints(text: &str) -> Vec<String> {
     let told = |complaints: Vec<Complaint>| complaints.iter().map(ToString::to_string).collect();
@@ -72,6 +72,12 @@ fn a_file_without_services_says_what_to_write() {
 fn what_is_printed_loads_as_the_same_plan() {
     let plan = Plan {
         threads: Some(3),
+        proxies: vec![ProxyPlan {
+            name: "office".to_owned(),
+            settings: Settings::new()
+                .with("url", "socks5://bob@proxy:1080")
+                .with("password-env", "PW"),
+        }],
         services: vec![ServicePlan {
             name: "a b".to_owned(),
             kind: "reply".into(),
@@ -94,4 +100,51 @@ fn what_is_printed_loads_as_the_same_plan() {
     };
     assert_eq!(values(&was.settings), values(&is.settings));
     assert_eq!(values(&was.limits), values(&is.limits));
+}
+
+#[test]
+fn proxies_have_names_and_their_mistakes_a_line() {
+    let text = "[via.far]\nurl = [\"http://gate\", \"socks5://in\"]\n[service.x]\nkind = 3\n";
+    let named = crate::load_proxies("f", text).unwrap();
+    assert_eq!(named.len(), 1, "what services say is not looked at");
+    let hops = crate::ways::endpoints(&named[0].settings).unwrap();
+    let hops: Vec<String> = hops.iter().map(ToString::to_string).collect();
+    assert_eq!(hops, ["http://gate", "socks5://in"]);
+
+    for (table, said) in [
+        ("via = 3", "proxies are tables"),
+        ("[via]\nx = 3", "a proxy is a table"),
+        ("[via.x]", "`url` is missing"),
+        ("[via.x]\nurl = \"proxy\"", "the port is missing"),
+        (
+            "[via.x]\nurl = \"socks5://p\"\nuser = \"bob\"",
+            "no such key: `user`",
+        ),
+        (
+            "[via.x]\nurl = \"socks5://p\"\nresolve = \"now\"",
+            "`here` or `there`",
+        ),
+        (
+            "[via.x]\nurl = [\"socks5://p\", \"socks5://q\"]\nresolve = \"here\"",
+            "is of one proxy",
+        ),
+    ] {
+        let complaints = crate::load_proxies("f", table).unwrap_err();
+        assert!(
+            complaints[0].message.contains(said),
+            "{table}: {:?}",
+            complaints[0].message
+        );
+        assert!(complaints[0].place.is_some(), "{table}");
+    }
+    let secret = "[via.x]\nurl = \"socks5://bob@p\"\npassword-file = \"/etc/a b,c\"\n";
+    let named = crate::load_proxies("f", secret).unwrap();
+    let hops = crate::ways::endpoints(&named[0].settings).unwrap();
+    let kept = hops[0]
+        .options()
+        .last("password-file")
+        .unwrap()
+        .value
+        .to_string();
+    assert_eq!(kept, "/etc/a b,c");
 }

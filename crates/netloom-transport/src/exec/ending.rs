@@ -6,7 +6,7 @@ use netloom_base::failure::Fact;
 use netloom_base::{Code, Failure, Side, Stage};
 
 /// A failure, unless the program says that it did what it was asked to.
-pub(super) fn judge(status: ExitStatus, command: &str) -> Result<(), Failure> {
+pub(crate) fn judge(status: ExitStatus, command: &str) -> Result<(), Failure> {
     if status.success() {
         return Ok(());
     }

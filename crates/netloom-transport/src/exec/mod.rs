@@ -4,9 +4,9 @@
 //! nothing in it is expanded. What the program says on standard error goes
 //! where ours goes.
 
-mod ending;
+pub(crate) mod ending;
 mod process;
-mod spawn;
+pub(crate) mod spawn;
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;

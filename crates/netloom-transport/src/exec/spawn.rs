@@ -18,17 +18,30 @@ use crate::net::mistakes;
 pub(super) fn spawn(stack: &Stack) -> Result<Opened, Failure> {
     let options = DialOptions::read(&stack.transport().settings)
         .map_err(|errors| mistakes(stack, &errors))?;
+    let (mut command, program) = prepare(stack, &options)?;
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    // The process is ended by its own rule, not by `kill_on_drop`: see `Process`.
+    let child = command
+        .spawn()
+        .map_err(|error| explain(error, &program, &options))?;
     let text = stack.endpoint.opaque().unwrap_or_default();
-    let words =
-        shell_words::split(text).map_err(|_| wrong("a quote in this command is never closed"))?;
-    let Some((program, arguments)) = words.split_first() else {
-        return Err(wrong("a command is needed after `exec:`"));
+    let process = Process::new(child, &program, text)
+        .ok_or_else(|| Failure::new(Stage::Create, Side::Os, Stage::Create.other()))?;
+    Ok(Opened::Stream(Conn::new(Box::new(process))))
+}
+
+/// The command that an endpoint's text is, and its program.
+pub(crate) fn prepare(stack: &Stack, options: &DialOptions) -> Result<(Command, String), Failure> {
+    let text = stack.endpoint.opaque().unwrap_or_default();
+    let mut words = shell_words::split(text)
+        .map_err(|_| wrong("a quote in this command is never closed"))?
+        .into_iter();
+    let Some(program) = words.next() else {
+        let scheme = stack.endpoint.scheme();
+        return Err(wrong(&format!("a command is needed after `{scheme}:`")));
     };
-    let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped());
+    let mut command = Command::new(&program);
+    command.args(words);
     if let Some(dir) = &options.dir {
         command.current_dir(dir);
     }
@@ -42,13 +55,7 @@ pub(super) fn spawn(stack: &Stack) -> Result<Opened, Failure> {
             }
         };
     }
-    // The process is ended by its own rule, not by `kill_on_drop`: see `Process`.
-    let child = command
-        .spawn()
-        .map_err(|error| explain(error, program, &options))?;
-    let process = Process::new(child, program, text)
-        .ok_or_else(|| Failure::new(Stage::Create, Side::Os, Stage::Create.other()))?;
-    Ok(Opened::Stream(Conn::new(Box::new(process))))
+    Ok((command, program))
 }
 
 fn wrong(message: &str) -> Failure {
@@ -57,7 +64,7 @@ fn wrong(message: &str) -> Failure {
 
 /// The kernel has one answer for a missing program, a missing interpreter and
 /// a missing folder, and one for all that may not be used; which it was can be seen.
-fn explain(error: io::Error, program: &str, options: &DialOptions) -> Failure {
+pub(crate) fn explain(error: io::Error, program: &str, options: &DialOptions) -> Failure {
     let Some(why) = Why::of(&error) else {
         return Failure::from_io(Stage::Create, error);
     };

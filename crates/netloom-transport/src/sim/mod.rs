@@ -54,7 +54,8 @@ use std::time::Duration;
 use netloom_base::{Failure, Moment};
 
 use crate::cx::Cx;
-use crate::net::Layer;
+use crate::net::{Assembly, Layer};
+use crate::way::Way;
 use executor::{Executor, Place};
 
 pub use link::Link;
@@ -101,6 +102,15 @@ impl Sim {
     /// The world as the host `name` sees it. A new host gets the next address
     /// of 10.0.0.0/8; every host has both loopbacks to itself.
     pub fn host(&self, name: &str) -> Cx {
+        self.make(name, |net| net)
+    }
+
+    /// The same for a new host that reaches others by this way.
+    pub fn host_by_way(&self, name: &str, way: Arc<dyn Way>) -> Cx {
+        self.make(name, |net| net.by_way(way))
+    }
+
+    fn make(&self, name: &str, finish: impl FnOnce(Assembly) -> Assembly) -> Cx {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let seed = self.seed.wrapping_add(hosts.len() as u64 + 1);
         let make = || {
@@ -108,12 +118,8 @@ impl Sim {
                 executor: self.executor.clone(),
                 name: name.into(),
             });
-            Cx::new(
-                Arc::new(self.net.seen_from(name, self.layers.clone())),
-                place.clone(),
-                place,
-                Some(seed),
-            )
+            let net = self.net.seen_from(name, self.layers.clone());
+            Cx::new(Arc::new(finish(net)), place.clone(), place, Some(seed))
         };
         hosts.entry(name.to_owned()).or_insert_with(make).clone()
     }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::addresses::LocalAddress;
+use crate::way::Through;
 #[cfg(not(target_os = "linux"))]
 use netloom_base::Side;
 use netloom_base::failure::Fact;
@@ -26,6 +27,8 @@ settings! {
         congestion: Option<String>,
         /// the local address to dial from, ADDRESS or ADDRESS:PORT
         source: Option<LocalAddress>,
+        /// dial through this proxy, or the one of this name in netloom.toml; direct is none
+        via: Vec<Through>,
     }
 }
 

@@ -232,6 +232,10 @@ fn plain(mut command: Command) -> Command {
         "NOTIFY_SOCKET",
         "LISTEN_FDS",
         "LISTEN_PID",
+        "all_proxy",
+        "ALL_PROXY",
+        "no_proxy",
+        "NO_PROXY",
     ] {
         command.env_remove(name);
     }

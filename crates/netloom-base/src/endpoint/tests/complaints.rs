@@ -237,3 +237,32 @@ fn a_set_is_bounded() {
 fn an_error_is_small() {
     assert_eq!(size_of::<Result<(), EndpointError>>(), size_of::<usize>());
 }
+
+#[test]
+fn an_address_as_a_value_is_mended_and_its_password_hidden() {
+    let near = |text: &str| {
+        let error = text.parse::<Endpoint>().unwrap_err();
+        in_style(&error);
+        error.complaint().suggestion.clone().unwrap_or_default()
+    };
+    assert_eq!(
+        near("https://h,via=socks5://p:1080/index?q"),
+        "https://h,via=socks5:%2F%2Fp:1080/index?q"
+    );
+    let read: Endpoint = "tcp://h:1,via=socks5:%2F%2Fbob:hunter2@p:1080"
+        .parse()
+        .unwrap();
+    assert_eq!(read.written(), "tcp://h:1,via=***");
+    assert_eq!(read.to_string(), "tcp://h:1");
+    for text in [
+        "tcp://h:1,via=socks5://bob:hunter2@p:1080",
+        "tcp://h:1,via=socks5:%2F%2Fbob:hunter2%40p,=",
+    ] {
+        let error = text.parse::<Endpoint>().unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+    // What ends in a colon is no address before a path of its own.
+    let built = "http://h/".parse::<Endpoint>().unwrap();
+    let built = built.with_option("x", Some("a:")).to_string();
+    assert_eq!(built, "http://h,x=a%3A/");
+}

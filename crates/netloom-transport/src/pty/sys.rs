@@ -1,0 +1,93 @@
+//! Making a terminal and giving it to a program.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use tokio::process::Command;
+
+use super::Size;
+
+/// A new terminal: the end that does not block and is ours, and the program's.
+pub(super) fn open() -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: no memory is passed; what it returns belongs to nobody else.
+    let ours = unsafe { owned(libc::posix_openpt(flags | libc::O_NONBLOCK))? };
+    // SAFETY: the descriptor is open, and no memory is passed.
+    done(unsafe { libc::grantpt(ours.as_raw_fd()) })?;
+    // SAFETY: as above.
+    done(unsafe { libc::unlockpt(ours.as_raw_fd()) })?;
+    // By descriptor, not by name: a name may mean another terminal in another
+    // mount namespace (ioctl_tty(2)).
+    // SAFETY: TIOCGPTPEER takes flags by value and returns a descriptor that
+    // belongs to nobody else.
+    let theirs = unsafe { owned(libc::ioctl(ours.as_raw_fd(), libc::TIOCGPTPEER, flags))? };
+    Ok((ours, theirs))
+}
+
+/// # Safety
+/// A number that is not negative is an open descriptor that nobody owns.
+unsafe fn owned(number: i32) -> io::Result<OwnedFd> {
+    if number < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the caller's promise.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+fn done(result: i32) -> io::Result<()> {
+    if result == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// Sets the size of a terminal.
+pub(super) fn set_size(terminal: BorrowedFd<'_>, size: Size) -> io::Result<()> {
+    let size = libc::winsize {
+        ws_row: size.rows,
+        ws_col: size.columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: TIOCSWINSZ reads one winsize, which this is.
+    done(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) })
+}
+
+fn attributes(terminal: BorrowedFd<'_>) -> io::Result<libc::termios> {
+    // SAFETY: all-zero is a valid termios, for the kernel to fill.
+    let mut found: libc::termios = unsafe { std::mem::zeroed() };
+    // SAFETY: `found` is one termios.
+    done(unsafe { libc::tcgetattr(terminal.as_raw_fd(), &raw mut found) })?;
+    Ok(found)
+}
+
+/// Lets every byte pass as it is.
+pub(super) fn make_raw(terminal: BorrowedFd<'_>) -> io::Result<()> {
+    let mut found = attributes(terminal)?;
+    // SAFETY: `found` is one termios, filled.
+    unsafe { libc::cfmakeraw(&raw mut found) };
+    // SAFETY: as above.
+    done(unsafe { libc::tcsetattr(terminal.as_raw_fd(), libc::TCSANOW, &raw const found) })
+}
+
+/// The character that ends the input, where the terminal reads lines now.
+pub(super) fn end_of_file(terminal: BorrowedFd<'_>) -> Option<u8> {
+    let found = attributes(terminal).ok()?;
+    let reads_lines = found.c_lflag & libc::ICANON != 0;
+    reads_lines.then(|| found.c_cc[libc::VEOF])
+}
+
+/// Makes what is standard input of the program the terminal of a session of its own.
+pub(super) fn on_terminal(command: &mut Command) {
+    let begin = || {
+        // SAFETY: setsid and ioctl are safe to call after fork (signal-safety(7)
+        // lists the first, the second is one system call), and touch no memory.
+        unsafe {
+            done(libc::setsid())?;
+            done(libc::ioctl(libc::STDIN_FILENO, libc::TIOCSCTTY, 0))
+        }
+    };
+    // SAFETY: `begin` allocates nothing and takes no lock.
+    unsafe { command.pre_exec(begin) };
+}

@@ -1,0 +1,104 @@
+//! Bytes that came behind a proxy's answer, before the rest of the stream.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::conn::{Close, ConnFacts, Io};
+use crate::socket::Socket;
+
+/// A carrier of which some bytes were read already.
+pub(super) struct Ahead {
+    bytes: Vec<u8>,
+    given: usize,
+    io: Box<dyn Io>,
+}
+
+impl Ahead {
+    pub(super) fn new(bytes: Vec<u8>, io: Box<dyn Io>) -> Self {
+        Ahead {
+            bytes,
+            given: 0,
+            io,
+        }
+    }
+
+    fn is_read(&self) -> bool {
+        self.given == self.bytes.len()
+    }
+}
+
+impl AsyncRead for Ahead {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.is_read() {
+            return Pin::new(&mut self.io).poll_read(cx, buf);
+        }
+        let left = &self.bytes[self.given..];
+        let n = left.len().min(buf.remaining());
+        buf.put_slice(&left[..n]);
+        self.given += n;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Ahead {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+impl Io for Ahead {
+    fn facts(&self) -> ConnFacts {
+        self.io.facts()
+    }
+
+    fn socket_mut(&mut self) -> Option<&mut Socket> {
+        if self.is_read() {
+            self.io.socket_mut()
+        } else {
+            None
+        }
+    }
+
+    fn into_socket(self: Box<Self>) -> Result<Socket, Box<dyn Io>> {
+        if self.is_read() {
+            self.io.into_socket()
+        } else {
+            Err(self)
+        }
+    }
+
+    fn close(self: Box<Self>, how: Close) {
+        self.io.close(how);
+    }
+}
