@@ -26,6 +26,7 @@ pub(super) fn check(files: &[File], exists: &dyn Fn(&str) -> bool) -> Vec<Findin
         found.extend(dead_links(page, exists));
     }
     found.extend(unlisted(&pages));
+    found.extend(not_in_the_catalogue(&pages));
     found
 }
 
@@ -179,6 +180,33 @@ fn unlisted(pages: &[&File]) -> Vec<Finding> {
         .collect()
 }
 
+/// Where the pages of failure codes stand, and the book's page that shows them.
+const CODES: [(&str, &str); 2] = [
+    (
+        "crates/netloom-explain/pages/en/",
+        "docs/book/src/catalogue.md",
+    ),
+    (
+        "crates/netloom-explain/pages/zh/",
+        "docs/book/src/catalogue.zh.md",
+    ),
+];
+
+fn not_in_the_catalogue(pages: &[&File]) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (folder, catalogue) in CODES {
+        let shown = pages.iter().find(|page| page.path == catalogue);
+        let shown = shown.map_or("", |page| page.text.as_str());
+        for page in pages.iter().filter(|page| page.path.starts_with(folder)) {
+            if !shown.contains(&format!("{{{{#include ../../../{}}}}}", page.path)) {
+                let message = format!("{catalogue} does not show this page");
+                found.push(Finding::new(&page.path, 0, message));
+            }
+        }
+    }
+    found
+}
+
 /// Whether a path from `root` is there.
 pub(super) fn exists_in(root: &Path) -> impl Fn(&str) -> bool {
     move |path| root.join(path).exists()
@@ -220,6 +248,17 @@ mod tests {
             .iter()
             .map(ToString::to_string)
             .collect()
+    }
+
+    #[test]
+    fn the_page_of_a_code_is_in_the_catalogue() {
+        let page = "crates/netloom-explain/pages/en/a.b.md";
+        assert_eq!(
+            found(&[(page, "# a.b\n")]),
+            [format!(
+                "{page}: docs/book/src/catalogue.md does not show this page"
+            )]
+        );
     }
 
     #[test]
