@@ -1,7 +1,7 @@
 //! Opening words, said by other people's servers: what is told of healthy ones,
 //! and what is said of those that are not.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use netloom_base::diagnosis::Fix;
@@ -10,7 +10,8 @@ use netloom_explain::{Asking, diagnose_with};
 use netloom_protocol::{Visit, protocol_for};
 
 use crate::place::{
-    Host, Lab, Program, failed, fix, has, in_namespace, is_confirmed, knows, run, sh, skip, until,
+    Folder, Host, Lab, Program, failed, fix, has, in_namespace, is_confirmed, knows, run, sh, skip,
+    until,
 };
 
 /// What an endpoint's greeting tells, a line for each.
@@ -55,27 +56,6 @@ fn peers() -> Option<String> {
         skip("the peers' Python is not installed: cargo xtask install-peers");
     }
     found.then(|| python.to_string_lossy().into_owned())
-}
-
-/// A folder of its own, gone with the situation.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("netloom-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_string_lossy().into_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 /// A port that was free a moment ago, for servers that cannot choose one.
@@ -142,6 +122,7 @@ fn a_healthy_sshd_is_told() {
         let Some((_sshd, port)) = sshd(&lab, &folder, &[]).await else {
             return;
         };
+        lab.is_quiet(&format!("ssh://127.0.0.1:{port}")).await;
         let told = greet(&lab, &format!("ssh://127.0.0.1:{port}"))
             .await
             .unwrap();
@@ -212,6 +193,22 @@ fn closed_and_reset_before_a_byte() {
             knows(&diagnosis, &["reset the connection (RST)"]);
             assert_eq!(diagnosis.errno.as_deref(), Some("ECONNRESET"));
         }
+    });
+}
+
+#[test]
+fn a_server_that_ends_in_the_middle_of_its_opening() {
+    run(|lab| async move {
+        let (_server, port) =
+            server("c.send(b'SSH-2.0-lab\\r\\n'); c.recv(99); c.shutdown(1); c.recv(99)");
+        let url = format!("ssh://127.0.0.1:{port}");
+        let diagnosis = lab.explain(&failed(greet(&lab, &url).await)).await;
+        assert_eq!(diagnosis.code.name(), "greet.other");
+        assert!(
+            diagnosis.to_string().contains("it ended in the middle"),
+            "{diagnosis}"
+        );
+        knows(&diagnosis, &["SSH-2.0-lab"]);
     });
 }
 
@@ -304,6 +301,7 @@ fn a_server_with_a_banner_of_its_own_is_healthy() {
     run(|lab| async move {
         let (_server, port) =
             server("c.send(b'hello, who is there?\\n'); globals().setdefault('k', []).append(c)");
+        lab.is_quiet(&format!("tcp://127.0.0.1:{port}")).await;
         let told = greet(&lab, &format!("tcp://127.0.0.1:{port}"))
             .await
             .unwrap();
@@ -325,6 +323,7 @@ fn a_healthy_mail_server_is_told() {
         ]);
         lab.listening(port).await;
         for scheme in ["smtp", "submission"] {
+            lab.is_quiet(&format!("{scheme}://127.0.0.1:{port}")).await;
             let told = greet(&lab, &format!("{scheme}://127.0.0.1:{port}"))
                 .await
                 .unwrap();
@@ -379,6 +378,7 @@ fn a_healthy_ftp_server_is_told_with_its_data_ports() {
     run(|lab| async move {
         let Some(python) = peers() else { return };
         let (_server, port) = ftpd(&lab, &python, "127.0.0.1", "").await;
+        lab.is_quiet(&format!("ftp://127.0.0.1:{port}")).await;
         let told = greet(&lab, &format!("ftp://127.0.0.1:{port}"))
             .await
             .unwrap();
@@ -481,7 +481,7 @@ async fn mosquitto(lab: &Lab, folder: &Folder, lines: &str) -> Option<(Program, 
     let port = free(lab).await;
     let conf = folder.path("mosquitto.conf");
     // As root it gives its rights up, and reads its files after that.
-    sh(&format!("chmod 755 {}", folder.0.display()));
+    sh(&format!("chmod 755 {}", folder.path(".")));
     std::fs::write(&conf, format!("listener {port} 127.0.0.1\n{lines}\n")).unwrap();
     let program = Program::start(&["mosquitto", "-c", &conf]);
     lab.listening(port).await;
@@ -495,6 +495,7 @@ fn a_healthy_broker_is_told() {
         let Some((_broker, port)) = mosquitto(&lab, &folder, "allow_anonymous true").await else {
             return;
         };
+        lab.is_quiet(&format!("mqtt://127.0.0.1:{port}")).await;
         let told = greet(&lab, &format!("mqtt://127.0.0.1:{port}"))
             .await
             .unwrap();
@@ -514,6 +515,8 @@ fn a_healthy_broker_over_tls_is_told() {
         let Some((_broker, port)) = mosquitto(&lab, &folder, &lines).await else {
             return;
         };
+        lab.is_quiet(&format!("mqtts://localhost:{port}?ca={cert}"))
+            .await;
         let told = greet(&lab, &format!("mqtts://localhost:{port}?ca={cert}"))
             .await
             .unwrap();

@@ -16,12 +16,15 @@
 mod bind;
 mod certs;
 mod connect;
+mod family;
 mod greet;
 mod healthy;
 mod http;
 mod limits;
 mod network;
+mod paths;
 mod place;
+mod record;
 mod resolve;
 mod talk;
 mod tls;

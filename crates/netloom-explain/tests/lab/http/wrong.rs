@@ -261,3 +261,48 @@ fn an_ordinary_server_and_a_replayed_answer_are_no_websocket() {
         }
     });
 }
+
+#[test]
+fn the_server_ends_in_the_middle_of_its_answer() {
+    run(|lab| async move {
+        let (_server, port) = saying("HTTP/1.1 200 OK\r\ncontent-le");
+        let url = format!("http://127.0.0.1:{port}/");
+        let diagnosis = lab.explain(&failed(visit(&lab, &url, None).await)).await;
+        assert_eq!(diagnosis.code.name(), "recv.partial");
+        let told = diagnosis.to_string();
+        assert!(
+            told.contains("before the head of its answer was whole"),
+            "{told}"
+        );
+        knows(&diagnosis, &["HTTP/1.1 200 OK"]);
+        fix(&diagnosis, &format!("netloom explain {url}"));
+    });
+}
+
+#[test]
+fn the_head_of_the_answer_is_more_than_anybody_needs() {
+    run(|lab| async move {
+        for (lines, code, evidence) in [
+            (
+                "b'x: ' + b'y' * (1 << 20)",
+                "recv.frame-too-large",
+                "the first bytes were",
+            ),
+            (
+                "b'x: y\\r\\n' * (1 << 10)",
+                "recv.unexpected",
+                "more than 256 headers",
+            ),
+        ] {
+            let (_server, port) = scripted(
+                &format!("def answer(path, host, head): return b'HTTP/1.1 200 OK\\r\\n' + {lines}"),
+                RESET,
+            );
+            let url = format!("http://127.0.0.1:{port}/");
+            let diagnosis = lab.explain(&failed(visit(&lab, &url, None).await)).await;
+            assert_eq!(diagnosis.code.name(), code);
+            knows(&diagnosis, &[evidence]);
+            assert!(!is_confirmed(&diagnosis));
+        }
+    });
+}
