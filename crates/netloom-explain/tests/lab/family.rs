@@ -6,6 +6,7 @@ use crate::place::{
     Host, Program, failed, fix, has, in_namespace_asking, is_confirmed, run, sh, until,
     without_ipv6,
 };
+use crate::record;
 use crate::resolve::{asking, dns, dnsmasq, ready};
 
 #[test]
@@ -90,12 +91,14 @@ fn one_family_hangs_and_the_other_answers() {
             assert_eq!(note.code, Some(Code::CONNECT_FAMILY_BROKEN));
             assert!(note.text.contains("IPv4 works, IPv6 does not"), "{note:?}");
             assert!(note.text.contains("[fd00:9::2]:7007"), "{note:?}");
+            record::noted(Code::CONNECT_FAMILY_BROKEN);
             let lost = story
                 .steps
                 .iter()
                 .find(|step| step.failed.is_some())
                 .unwrap();
             assert_eq!(lost.failed, Some(Code::CONNECT_OVERTAKEN));
+            record::noted(Code::CONNECT_OVERTAKEN);
             assert_eq!(lost.to, "[fd00:9::2]:7007");
             assert_eq!(story.peer.as_deref(), Some("10.9.0.2:7007"));
         },

@@ -16,12 +16,14 @@
 mod bind;
 mod certs;
 mod connect;
+mod coverage;
 mod family;
 mod greet;
 mod healthy;
 mod http;
 mod limits;
 mod network;
+mod packages;
 mod paths;
 mod place;
 mod record;

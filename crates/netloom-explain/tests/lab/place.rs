@@ -140,7 +140,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, filter) == 0, ctypes.get_errno()
 os.execvp(sys.argv[1], sys.argv[1:])";
     again("without IPv6", test, "python3", &["-c", FILTER], || {
-        run(body)
+        run(body);
     });
 }
 

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! told     SITUATION  CODE  MICROSECONDS  prompt|silence
+//! noted    SITUATION  CODE            (without a failure, or after a long look)
 //! quiet    SITUATION  ENDPOINT
 //! skipped  SITUATION  WHY
 //! made     SITUATION  CODE            (a row of the table of coverage)
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
-use netloom_base::Diagnosis;
+use netloom_base::{Code, Diagnosis};
 
 /// The variable with the folder to write to.
 const FOLDER: &str = "NETLOOM_LAB_RECORD";
@@ -49,6 +50,12 @@ pub(crate) fn told(diagnosis: &Diagnosis, took: Duration) {
         "prompt"
     };
     line("told", &[code, &took.as_micros().to_string(), waits]);
+}
+
+/// A code was told in a conversation that went well, or of a failure that was
+/// looked into for longer than a person waits.
+pub(crate) fn noted(code: Code) {
+    line("noted", &[code.name()]);
 }
 
 /// Nothing was said, and rightly so.

@@ -204,7 +204,8 @@ fn the_port_is_for_tls() {
         );
         for scheme in ["http", "ws"] {
             let failure = failed(visit(&lab, &format!("{scheme}://127.0.0.1:{port}/"), None).await);
-            assert_eq!(failure.code().name(), "tls.peer-speaks-tls");
+            let diagnosis = lab.explain(&failure).await;
+            assert_eq!(diagnosis.code.name(), "tls.peer-speaks-tls");
         }
     });
 }
