@@ -128,6 +128,8 @@ pub(crate) struct Record {
     pub(crate) quiet: BTreeSet<(String, String)>,
     /// Situation and why it was left out.
     pub(crate) skipped: BTreeSet<(String, String)>,
+    /// Situations of a user who has root's rights in a namespace of their own.
+    pub(crate) mapped: BTreeSet<String>,
     /// Code and situation, as the table of coverage has them.
     pub(crate) made: BTreeSet<(String, String)>,
 }
@@ -163,6 +165,7 @@ impl Record {
             ("noted", []) => drop(self.noted.insert((situation, what))),
             ("quiet", []) => drop(self.quiet.insert((situation, what))),
             ("skipped", []) => drop(self.skipped.insert((situation, what))),
+            ("mapped", []) => drop(self.mapped.insert(situation)),
             ("made", []) => drop(self.made.insert((what, situation))),
             _ => return None,
         }
@@ -204,6 +207,7 @@ mod tests {
             "noted\tresolve::slow\tresolve.slow",
             "quiet\thealthy::one\ttcp://h:1",
             "skipped\tgreet::ftp\tno python",
+            "mapped\tnetwork::far\tuser namespace",
             "made\ttls::late\ttls.expired",
         ] {
             assert_eq!(record.add(line), Some(()), "{line}");
@@ -219,6 +223,7 @@ mod tests {
         };
         assert_eq!(record.told, [told]);
         assert!(record.has("tls.expired", "tls::late"));
+        assert!(record.mapped.contains("network::far"));
         assert!(record.has("resolve.slow", "resolve::slow"));
         assert!(!record.has("tls.expired", "resolve::slow"));
         assert_eq!(record.skips(), "1 skipped:\n  greet::ftp: no python");

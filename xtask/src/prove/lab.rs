@@ -59,11 +59,9 @@ fn judged(name: &str, ran: &Ran) -> Outcome<String> {
     if quiet.len() < HEALTHY {
         return Err(format!("{name}: only {} healthy situations", quiet.len()));
     }
-    let codes: BTreeSet<&str> = own
-        .iter()
-        .filter(|(_, at)| !is_skipped(record, at))
-        .map(|(code, _)| code.as_str())
-        .collect();
+    let ran_here = || own.iter().filter(|(_, at)| !is_skipped(record, at));
+    let codes: BTreeSet<&str> = ran_here().map(|(code, _)| code.as_str()).collect();
+    let situations: BTreeSet<&str> = ran_here().map(|(_, at)| at.as_str()).collect();
     let prompt = times(record, |told| !told.silence);
     let all = times(record, |_| true);
     let (median, worst) = (middle(&prompt), prompt.last().copied().unwrap_or_default());
@@ -75,15 +73,20 @@ fn judged(name: &str, ran: &Ran) -> Outcome<String> {
             ms(worst_of_all)
         ));
     }
+    // What needs a network of its own is made by whoever owns it.
+    let mapped = match record.mapped.len() {
+        0 => String::new(),
+        n => format!(" ({n} in a user namespace, with root's rights over its network alone)"),
+    };
     Ok(format!(
-        "{} tests {name} in {:.0} s, {}: {} codes by {} situations, all told right; {} healthy \
+        "{} tests {name}{mapped} in {:.0} s, {}: {} codes by {} situations, all told right; {} healthy \
          situations at {} endpoints, nothing told. {} diagnoses: {} that wait for no silence, \
          median {}, slowest {}; slowest of all {}.",
         ran.sums.passed,
         ran.took.as_secs_f64(),
         record.skips(),
         codes.len(),
-        own.iter().map(|(_, at)| at).collect::<BTreeSet<_>>().len(),
+        situations.len(),
         quiet.len(),
         record.quiet.len(),
         all.len(),
@@ -132,7 +135,10 @@ fn table(runs: &[(&str, Record)]) -> String {
         let told: Vec<&str> = runs
             .iter()
             .filter(|(_, record)| record.has(code, at))
-            .map(|(name, _)| *name)
+            .map(|(name, record)| {
+                let mapped = record.mapped.contains(at);
+                if mapped { "in a user namespace" } else { *name }
+            })
             .collect();
         let told = match (is_elsewhere(at), told.is_empty()) {
             (true, _) => "by the tests of the program".to_owned(),
@@ -146,8 +152,59 @@ fn table(runs: &[(&str, Record)]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{middle, ms};
+    use super::{HEALTHY, judged, middle, ms};
+    use crate::lab::{Ran, Record, Told};
+    use crate::test::Sums;
     use std::time::Duration;
+
+    /// A run in which one code was told, so late, and so many were healthy.
+    fn ran(code: &str, late: u64, silence: bool, healthy: usize) -> Ran {
+        let mut record = Record::default();
+        record.told.push(Told {
+            situation: "a::b".to_owned(),
+            code: code.to_owned(),
+            took: Duration::from_millis(late),
+            silence,
+        });
+        record
+            .made
+            .insert(("tls.expired".to_owned(), "a::b".to_owned()));
+        for n in 0..healthy {
+            record
+                .quiet
+                .insert((format!("healthy::{n}"), "tcp://h:1".to_owned()));
+        }
+        Ran {
+            sums: Sums::default(),
+            took: Duration::ZERO,
+            record,
+        }
+    }
+
+    #[test]
+    fn a_code_not_told_one_told_late_and_too_few_healthy_ones_are_no_proof() {
+        let problem = |ran: &Ran| judged("as root", ran).unwrap_err();
+        assert!(judged("as root", &ran("tls.expired", 20, false, HEALTHY)).is_ok());
+        assert!(judged("as root", &ran("tls.expired", 3000, true, HEALTHY)).is_ok());
+        let other = problem(&ran("tls.closed", 20, false, HEALTHY));
+        assert_eq!(other, "as root: a::b did not say tls.expired");
+        let late = problem(&ran("tls.expired", 301, false, HEALTHY));
+        assert!(late.contains("the median is 301.0 ms"), "{late}");
+        let late = problem(&ran("tls.expired", 3501, true, HEALTHY));
+        assert!(late.contains("the slowest 3501.0 ms"), "{late}");
+        let few = problem(&ran("tls.expired", 20, false, HEALTHY - 1));
+        assert!(few.contains("only 19 healthy"), "{few}");
+    }
+
+    #[test]
+    fn a_situation_left_out_is_told_and_not_counted() {
+        let mut ran = ran("tls.closed", 20, false, HEALTHY);
+        let skipped = ("a::b".to_owned(), "no openssl".to_owned());
+        ran.record.skipped.insert(skipped);
+        let told = judged("as root", &ran).unwrap();
+        assert!(told.contains("1 skipped:\n  a::b: no openssl"), "{told}");
+        assert!(told.contains("0 codes"), "{told}");
+    }
 
     #[test]
     fn the_middle_of_few_and_of_none() {

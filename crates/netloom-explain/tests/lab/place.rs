@@ -158,6 +158,9 @@ fn again(what: &str, test: &str, program: &str, flags: &[&str], body: impl FnOnc
     if !can.is_ok_and(|status| status.success()) {
         return skip(&format!("{what}: {program} is not allowed it here"));
     }
+    if flags.contains(&"-Urn") {
+        record::mapped(test);
+    }
     let own = std::env::current_exe().unwrap();
     let ended = Command::new(program)
         .args(flags)

@@ -9,6 +9,7 @@
 //! noted    SITUATION  CODE            (without a failure, or after a long look)
 //! quiet    SITUATION  ENDPOINT
 //! skipped  SITUATION  WHY
+//! mapped   SITUATION  WHERE           (with the rights of root, over nothing but that)
 //! made     SITUATION  CODE            (a row of the table of coverage)
 //! ```
 
@@ -31,13 +32,9 @@ pub(crate) const SITUATION: &str = "NETLOOM_LAB_SITUATION";
 const SILENT: &[&str] = &[
     "connect.denied.local-firewall",
     "connect.timeout.dropped",
-    "connect.timeout.queue-full",
     "connect.unreachable.neighbour",
-    "ftp.data-unreachable",
     "greet.timeout",
-    "resolve.timeout",
     "smtp.port-blocked",
-    "stuck.half-open",
     "tls.timeout",
 ];
 
@@ -66,6 +63,11 @@ pub(crate) fn quiet(endpoint: &str) {
 /// A situation was left out.
 pub(crate) fn skipped(why: &str) {
     line("skipped", &[why]);
+}
+
+/// A user without rights has those of root in a namespace of their own.
+pub(crate) fn mapped(situation: &str) {
+    line_of("mapped", situation, &["user namespace"]);
 }
 
 /// A row of the table of coverage.
