@@ -20,6 +20,9 @@ const WITHOUT_RIGHTS: &[&str] = &[
     "--bounding-set=-all",
 ];
 
+/// Situations at once: each has a place of its own, and waits more than it computes.
+const AT_ONCE: &str = "--test-threads=6";
+
 /// As whom the lab runs.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Rights {
@@ -92,6 +95,7 @@ fn run_in(
         }
     };
     program
+        .arg(AT_ONCE)
         .current_dir(folder)
         .env("NETLOOM_LAB_RECORD", &record);
     let mut sums = Sums::default();
