@@ -12,6 +12,7 @@ mod date;
 mod floors;
 mod fuzz;
 mod interop;
+mod lab;
 mod layering;
 mod licences;
 mod metadata;
@@ -55,7 +56,7 @@ const VERBS: &[(&str, &str, Verb)] = &[
     ),
     (
         "prove",
-        "AREA [--minutes N] [--netloom PATH]: what takes long to show; kept in docs/book/src/proofs.md",
+        "idle|lab [--minutes N] [--netloom PATH]: what takes long to show; kept in docs/book/src/proofs.md",
         prove::verb,
     ),
     (

@@ -18,7 +18,7 @@ const GROWTH: u64 = 1024 * 1024;
 const CLOSING: Duration = Duration::from_secs(10);
 
 pub(super) fn prove(proof: &Proof) -> Outcome<String> {
-    let programs = Programs::build(Some(proof.netloom.clone()))?;
+    let programs = Programs::build(Some(proof.netloom()?))?;
     let running = NETLOOM.start(&programs)?;
     let (pid, address) = (running.pid(), running.address()?);
     Load::open(&programs, &address, 1, BYTES)?.run("last")?;

@@ -34,6 +34,7 @@ macro_rules! known {
 known! {
     "create.family-unsupported":
         Likely "IPv6 is switched off on this host, or was left out of its kernel" ("the kernel knows no such address family"),
+        Possible "a sandbox forbids it: RestrictAddressFamilies= of systemd, or a seccomp filter" (""),
         Possible "this system has no sockets of that kind" ("");
         "see whether IPv6 is off" => "cat /proc/sys/net/ipv6/conf/all/disable_ipv6 || echo there is no IPv6";
         "use the other family: 127.0.0.1 or 0.0.0.0 instead of `::`";
@@ -227,7 +228,7 @@ known! {
     "recv.partial":
         Likely "the peer ended or crashed in the middle of a message" ("its end came before the message's"),
         Possible "the peer speaks another framing" ("");
-        "look at the raw bytes" => "netloom connect {url} -v";
+        "see how far it comes" => "netloom explain {url}";
         "in the other program: finish the message, then close";
     "recv.other":
         Possible "the kernel gave the connection up; its answer is told above" ("");
@@ -291,6 +292,11 @@ known! {
         Possible "the peer was gone before the last bytes were taken; the kernel's answer is told above" ("");
         "see what is still open" => "ss -tan";
         ;
+    "stuck.half-open":
+        Likely "the other host crashed, was switched off, or a link on the way is down" ("what was sent was sent again, and nobody acknowledged it"),
+        Possible "a NAT or firewall on the way forgot the connection, and drops what comes" ("");
+        "see the way there" => "ip route get {host}";
+        "notice it sooner: keepalive=15s,user-timeout=30s after the endpoint";
     "stuck.other":
         Possible "each side waits for the other" ("nothing moves, and nothing failed"),
         Possible "the other host is gone without a word" ("");

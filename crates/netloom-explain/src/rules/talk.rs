@@ -276,7 +276,9 @@ fn unexpected(failure: &Failure, _: &Answers) -> Option<Diagnosis> {
     if failure.code() != Code::RECV_UNEXPECTED {
         return None;
     }
-    let (received, sent) = moved(failure).unwrap_or_default();
+    let Some((received, sent)) = moved(failure) else {
+        return against_the_protocol(failure);
+    };
     let mut draft = Draft::begun(failure);
     draft = if received == 0 {
         draft
@@ -310,4 +312,25 @@ fn unexpected(failure: &Failure, _: &Answers) -> Option<Diagnosis> {
         );
     }
     draft.advice("or expect another text: --expect").done()
+}
+
+/// Words of a protocol that its rules do not allow: what they are is told.
+fn against_the_protocol(failure: &Failure) -> Option<Diagnosis> {
+    let draft = Draft::begun(failure)
+        .cause(
+            "the server, or something that answers in its place, breaks the rules of its protocol",
+            Likely,
+            "what is wrong with its words is told above",
+        )
+        .cause("the answer was tampered with on the way", Possible, "");
+    let draft = match endpoint(failure) {
+        Some(endpoint) => draft.fix(
+            "see whether it does so again",
+            netloom("explain", &endpoint),
+        ),
+        None => draft,
+    };
+    draft
+        .advice("in the server: repair what is told above")
+        .done()
 }

@@ -206,5 +206,6 @@ fn a_restarted_server_with_reuse_address_is_healthy() {
         drop(server);
         drop(conn);
         until("the port", || async { lab.bind(&url).await.ok() }).await;
+        crate::record::quiet(&url);
     });
 }

@@ -1,7 +1,6 @@
 //! Opening words, said by other people's servers: what is told of healthy ones,
 //! and what is said of those that are not.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use netloom_base::diagnosis::Fix;
@@ -9,8 +8,9 @@ use netloom_base::{Diagnosis, Endpoint, Failure, Role};
 use netloom_explain::{Asking, diagnose_with};
 use netloom_protocol::{Visit, protocol_for};
 
+use crate::packages::{PACKAGES, has_package};
 use crate::place::{
-    Host, Lab, Program, failed, fix, has, in_namespace, is_confirmed, knows, run, sh, skip, until,
+    Folder, Host, Lab, Program, failed, fix, has, in_namespace, is_confirmed, knows, run, sh, until,
 };
 
 /// What an endpoint's greeting tells, a line for each.
@@ -43,38 +43,6 @@ async fn follow(lab: &Lab, diagnosis: &Diagnosis, begin: &str) {
     match command.strip_prefix("netloom explain ") {
         Some(url) => drop(greet(lab, url.trim_matches('\'')).await.unwrap()),
         None => sh(command),
-    }
-}
-
-/// The peers' Python; without it the situation is skipped.
-fn peers() -> Option<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let python = root.join("target/peers/venv/bin/python");
-    let found = python.is_file();
-    if !found {
-        skip("the peers' Python is not installed: cargo xtask install-peers");
-    }
-    found.then(|| python.to_string_lossy().into_owned())
-}
-
-/// A folder of its own, gone with the situation.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("netloom-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_string_lossy().into_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
@@ -142,6 +110,7 @@ fn a_healthy_sshd_is_told() {
         let Some((_sshd, port)) = sshd(&lab, &folder, &[]).await else {
             return;
         };
+        lab.is_quiet(&format!("ssh://127.0.0.1:{port}")).await;
         let told = greet(&lab, &format!("ssh://127.0.0.1:{port}"))
             .await
             .unwrap();
@@ -212,6 +181,22 @@ fn closed_and_reset_before_a_byte() {
             knows(&diagnosis, &["reset the connection (RST)"]);
             assert_eq!(diagnosis.errno.as_deref(), Some("ECONNRESET"));
         }
+    });
+}
+
+#[test]
+fn a_server_that_ends_in_the_middle_of_its_opening() {
+    run(|lab| async move {
+        let (_server, port) =
+            server("c.send(b'SSH-2.0-lab\\r\\n'); c.recv(99); c.shutdown(1); c.recv(99)");
+        let url = format!("ssh://127.0.0.1:{port}");
+        let diagnosis = lab.explain(&failed(greet(&lab, &url).await)).await;
+        assert_eq!(diagnosis.code.name(), "greet.other");
+        assert!(
+            diagnosis.to_string().contains("it ended in the middle"),
+            "{diagnosis}"
+        );
+        knows(&diagnosis, &["SSH-2.0-lab"]);
     });
 }
 
@@ -304,6 +289,7 @@ fn a_server_with_a_banner_of_its_own_is_healthy() {
     run(|lab| async move {
         let (_server, port) =
             server("c.send(b'hello, who is there?\\n'); globals().setdefault('k', []).append(c)");
+        lab.is_quiet(&format!("tcp://127.0.0.1:{port}")).await;
         let told = greet(&lab, &format!("tcp://127.0.0.1:{port}"))
             .await
             .unwrap();
@@ -317,14 +303,20 @@ fn a_server_with_a_banner_of_its_own_is_healthy() {
 #[test]
 fn a_healthy_mail_server_is_told() {
     run(|lab| async move {
-        let Some(python) = peers() else { return };
+        if !has_package("aiosmtpd") {
+            return;
+        }
         let port = free(&lab).await;
         let listen = format!("127.0.0.1:{port}");
+        let aiosmtpd = format!(
+            "{PACKAGES}import runpy; runpy.run_module('aiosmtpd', run_name='__main__', alter_sys=True)"
+        );
         let _server = Program::start(&[
-            &python, "-m", "aiosmtpd", "-n", "-u", "-s", "33554432", "-l", &listen,
+            "python3", "-c", &aiosmtpd, "-n", "-u", "-s", "33554432", "-l", &listen,
         ]);
         lab.listening(port).await;
         for scheme in ["smtp", "submission"] {
+            lab.is_quiet(&format!("{scheme}://127.0.0.1:{port}")).await;
             let told = greet(&lab, &format!("{scheme}://127.0.0.1:{port}"))
                 .await
                 .unwrap();
@@ -359,17 +351,17 @@ fn a_mail_server_that_refuses_is_quoted() {
 }
 
 /// A server of pyftpdlib with these settings of its handler.
-async fn ftpd(lab: &Lab, python: &str, on: &str, settings: &str) -> (Program, u16) {
+async fn ftpd(lab: &Lab, on: &str, settings: &str) -> (Program, u16) {
     let port = free(lab).await;
     let text = format!(
-        "from pyftpdlib.authorizers import DummyAuthorizer as A
+        "{PACKAGES}from pyftpdlib.authorizers import DummyAuthorizer as A
 from pyftpdlib.handlers import FTPHandler as H
 from pyftpdlib.servers import FTPServer as S
 H.authorizer = A(); H.authorizer.add_anonymous('/var/empty' if __import__('os').path.isdir('/var/empty') else '/tmp')
 {settings}
 S(('{on}', {port}), H).serve_forever()"
     );
-    let program = Program::start(&[python, "-c", &text]);
+    let program = Program::start(&["python3", "-c", &text]);
     lab.listening(port).await;
     (program, port)
 }
@@ -377,8 +369,11 @@ S(('{on}', {port}), H).serve_forever()"
 #[test]
 fn a_healthy_ftp_server_is_told_with_its_data_ports() {
     run(|lab| async move {
-        let Some(python) = peers() else { return };
-        let (_server, port) = ftpd(&lab, &python, "127.0.0.1", "").await;
+        if !has_package("pyftpdlib") {
+            return;
+        }
+        let (_server, port) = ftpd(&lab, "127.0.0.1", "").await;
+        lab.is_quiet(&format!("ftp://127.0.0.1:{port}")).await;
         let told = greet(&lab, &format!("ftp://127.0.0.1:{port}"))
             .await
             .unwrap();
@@ -399,13 +394,8 @@ fn a_healthy_ftp_server_is_told_with_its_data_ports() {
             "{told}"
         );
         // An address of another host that may be right for others is no failure.
-        let (_server, port) = ftpd(
-            &lab,
-            &python,
-            "127.0.0.1",
-            "H.masquerade_address = '198.51.100.9'",
-        )
-        .await;
+        let (_server, port) =
+            ftpd(&lab, "127.0.0.1", "H.masquerade_address = '198.51.100.9'").await;
         let told = greet(&lab, &format!("ftp://127.0.0.1:{port}"))
             .await
             .unwrap();
@@ -421,15 +411,12 @@ fn an_ftp_server_names_its_inner_address() {
     in_namespace(
         "greet::an_ftp_server_names_its_inner_address",
         |lab| async move {
-            let Some(python) = peers() else { return };
+            if !has_package("pyftpdlib") {
+                return;
+            }
             sh("ip addr add 203.0.113.1/32 dev lo");
-            let (_server, port) = ftpd(
-                &lab,
-                &python,
-                "203.0.113.1",
-                "H.masquerade_address = '192.168.7.7'",
-            )
-            .await;
+            let (_server, port) =
+                ftpd(&lab, "203.0.113.1", "H.masquerade_address = '192.168.7.7'").await;
             let url = format!("ftp://203.0.113.1:{port}");
             let diagnosis = lab.explain(&failed(greet(&lab, &url).await)).await;
             assert_eq!(diagnosis.code.name(), "ftp.data-unreachable");
@@ -451,12 +438,13 @@ fn a_firewall_closes_the_ports_for_data() {
     in_namespace(
         "greet::a_firewall_closes_the_ports_for_data",
         |lab| async move {
-            let Some(python) = peers() else { return };
+            if !has_package("pyftpdlib") {
+                return;
+            }
             if !has("nft") {
                 return;
             }
-            let (_server, port) =
-                ftpd(&lab, &python, "127.0.0.1", "H.passive_ports = [40000]").await;
+            let (_server, port) = ftpd(&lab, "127.0.0.1", "H.passive_ports = [40000]").await;
             sh(
                 "nft add table inet t; nft add chain inet t in '{ type filter hook input priority 0; }'",
             );
@@ -481,7 +469,7 @@ async fn mosquitto(lab: &Lab, folder: &Folder, lines: &str) -> Option<(Program, 
     let port = free(lab).await;
     let conf = folder.path("mosquitto.conf");
     // As root it gives its rights up, and reads its files after that.
-    sh(&format!("chmod 755 {}", folder.0.display()));
+    sh(&format!("chmod 755 {}", folder.path(".")));
     std::fs::write(&conf, format!("listener {port} 127.0.0.1\n{lines}\n")).unwrap();
     let program = Program::start(&["mosquitto", "-c", &conf]);
     lab.listening(port).await;
@@ -495,6 +483,7 @@ fn a_healthy_broker_is_told() {
         let Some((_broker, port)) = mosquitto(&lab, &folder, "allow_anonymous true").await else {
             return;
         };
+        lab.is_quiet(&format!("mqtt://127.0.0.1:{port}")).await;
         let told = greet(&lab, &format!("mqtt://127.0.0.1:{port}"))
             .await
             .unwrap();
@@ -514,6 +503,8 @@ fn a_healthy_broker_over_tls_is_told() {
         let Some((_broker, port)) = mosquitto(&lab, &folder, &lines).await else {
             return;
         };
+        lab.is_quiet(&format!("mqtts://localhost:{port}?ca={cert}"))
+            .await;
         let told = greet(&lab, &format!("mqtts://localhost:{port}?ca={cert}"))
             .await
             .unwrap();
@@ -590,6 +581,7 @@ while True:
             let diagnosis = diagnose_with(&failure, &lab.probe, asking, &lab.cx).await;
             eprintln!("{diagnosis}");
             assert_eq!(diagnosis.code.name(), "smtp.port-blocked");
+            crate::record::noted(diagnosis.code);
             knows(&diagnosis, &["port 587 (submission) answers"]);
             follow(&lab, &diagnosis, "netloom explain submission://10.9.25.2").await;
         },

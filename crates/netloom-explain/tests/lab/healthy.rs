@@ -5,7 +5,10 @@ use netloom_transport::resolve::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::certs::{Leaf, below, root, write};
-use crate::place::{Lab, Program, has, in_folder, in_namespace_asking, run_asking};
+use crate::place::{
+    Folder, Host, Lab, Program, has, in_folder, in_namespace, in_namespace_asking, run, run_asking,
+    sh, until, with_descriptors,
+};
 use crate::resolve::{LISTENS, asking, dns, dnsmasq, ready};
 
 /// A TLS session that says something, and ends.
@@ -130,6 +133,9 @@ fn a_name_in_the_hosts_file() {
 
 #[test]
 fn names_with_one_family_or_a_search_domain() {
+    if !has("dnsmasq") {
+        return;
+    }
     in_namespace_asking(
         "healthy::names_with_one_family_or_a_search_domain",
         || {
@@ -139,6 +145,7 @@ fn names_with_one_family_or_a_search_domain() {
                     "--address=/four.lab/127.0.0.1",
                     "--address=/six.lab/::1",
                     "--host-record=both.lab,127.0.0.1,::1",
+                    "--cname=alias.lab,both.lab",
                 ],
             );
             let config = Config {
@@ -148,17 +155,277 @@ fn names_with_one_family_or_a_search_domain() {
             (dns(config), server)
         },
         |lab, _server| async move {
-            if !has("dnsmasq") {
-                return;
-            }
             ready(&lab, 5353).await;
             let (_server, port) = Program::python(
                 "import socket, sys; s = socket.create_server(('::', 0), family=socket.AF_INET6, dualstack_ipv6=True); \
                  print(s.getsockname()[1]); sys.stdin.read()",
             );
-            for name in ["four.lab", "six.lab", "both.lab", "four.lab.", "four"] {
-                let conn = lab.is_healthy(&format!("tcp://{name}:{port}")).await;
-                drop(conn);
+            for name in [
+                "four.lab",
+                "six.lab",
+                "both.lab",
+                "alias.lab",
+                "four.lab.",
+                "four",
+            ] {
+                lab.is_quiet(&format!("tcp://{name}:{port}")).await;
+            }
+        },
+    );
+}
+
+/// A server that does `body` with each connection `c`.
+fn server(body: &str) -> (Program, u16) {
+    Program::python(&format!(
+        "import socket, sys, time
+s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1])
+while True:
+    c, _ = s.accept()
+    {body}"
+    ))
+}
+
+#[test]
+fn a_unix_socket_with_and_without_a_file() {
+    run(|lab| async move {
+        if !has("socat") {
+            return;
+        }
+        let folder = Folder::new("unix");
+        let path = folder.path("sock");
+        let hidden = format!("netloom-lab-{}", std::process::id());
+        for (listen, name) in [
+            (format!("UNIX-LISTEN:{path},fork"), path),
+            (
+                format!("ABSTRACT-LISTEN:{hidden},fork"),
+                format!("@{hidden}"),
+            ),
+        ] {
+            let _server = Program::start(&["socat", &listen, "PIPE"]);
+            until("listening", || async {
+                let all = lab.probe.unix_sockets(&lab.cx).await?;
+                all.into_iter()
+                    .find(|entry| entry.name == name && entry.listens)
+            })
+            .await;
+            let story = lab
+                .is_quiet_to(&format!("unix:{name}"), Some(b"hello"))
+                .await;
+            assert_eq!((story.sent, story.received), (5, 5));
+        }
+    });
+}
+
+#[test]
+fn a_program_that_answers_and_ends_well() {
+    run(|lab| async move {
+        let story = lab.is_quiet_to("exec:cat", Some(b"hello")).await;
+        assert_eq!(story.received, 5);
+        lab.is_quiet("exec:true").await;
+    });
+}
+
+#[test]
+fn a_peer_that_says_its_last_word_and_reads_on() {
+    run(|lab| async move {
+        let (_server, port) = server(
+            "c.sendall(b'that is all\\n'); c.shutdown(socket.SHUT_WR)
+    while c.recv(999): pass
+    c.close()",
+        );
+        let story = lab.is_quiet(&format!("tcp://127.0.0.1:{port}")).await;
+        assert_eq!(story.received, 12);
+    });
+}
+
+#[test]
+fn a_server_that_answers_and_closes_first() {
+    run(|lab| async move {
+        let (_server, port) = server("c.sendall(b'you said ' + c.recv(99)); c.close()");
+        let url = format!("tcp://127.0.0.1:{port}");
+        let story = lab.is_quiet_to(&url, Some(b"hello")).await;
+        assert_eq!(story.received, 14);
+    });
+}
+
+#[test]
+fn a_server_that_takes_a_second_to_answer() {
+    run(|lab| async move {
+        let (_server, port) =
+            server("c.recv(99); time.sleep(1); c.sendall(b'here I am'); c.recv(99); c.close()");
+        let url = format!("tcp://127.0.0.1:{port}");
+        let story = lab.is_quiet_to(&url, Some(b"hello")).await;
+        assert_eq!(story.received, 9);
+    });
+}
+
+#[test]
+fn a_server_that_says_nothing_first() {
+    run(|lab| async move {
+        let (_server, port) = server("c.recv(99); c.close()");
+        lab.is_quiet(&format!("tcp://127.0.0.1:{port}")).await;
+    });
+}
+
+#[test]
+fn sixty_four_mebibytes_there_and_back() {
+    run(|lab| async move {
+        const BYTES: usize = 64 << 20;
+        let (_server, port) = server(
+            "while d := c.recv(1 << 20): c.sendall(d)
+    c.close()",
+        );
+        let url = format!("tcp://127.0.0.1:{port}");
+        let (mut read, mut write) = tokio::io::split(lab.is_healthy(&url).await);
+        let there = async {
+            write.write_all(&vec![b'x'; BYTES]).await.unwrap();
+            write.shutdown().await.unwrap();
+        };
+        let mut back = Vec::new();
+        let ((), came) = tokio::join!(there, read.read_to_end(&mut back));
+        assert_eq!(came.unwrap(), BYTES);
+    });
+}
+
+#[test]
+fn a_backlog_of_one_that_is_used() {
+    run(|lab| async move {
+        let (_server, port) = Program::python(
+            "import socket, sys; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(1); \
+             print(s.getsockname()[1]); sys.stdin.read()",
+        );
+        let url = format!("tcp://127.0.0.1:{port}");
+        let _first = lab.is_healthy(&url).await;
+        assert_eq!(lab.listening(port).await.recv_queue, 1);
+        lab.is_quiet(&url).await;
+    });
+}
+
+#[test]
+fn a_descriptor_table_that_is_nearly_full() {
+    with_descriptors(
+        "healthy::a_descriptor_table_that_is_nearly_full",
+        "64",
+        |lab| async move {
+            let (_server, port) = server("c.sendall(b'hello\\n'); c.recv(9); c.close()");
+            let mut open = Vec::new();
+            while let Ok(file) = std::fs::File::open("/dev/null") {
+                open.push(file);
+            }
+            // The dial needs one, and asking the kernel about it a few more.
+            open.truncate(open.len() - 8);
+            lab.is_quiet(&format!("tcp://127.0.0.1:{port}")).await;
+        },
+    );
+}
+
+#[test]
+fn local_ports_that_are_nearly_used_up() {
+    in_namespace(
+        "healthy::local_ports_that_are_nearly_used_up",
+        |lab| async move {
+            let (_server, port) = Program::python(
+                "import socket, sys; s = socket.create_server(('127.0.0.1', 7007), backlog=99); print(7007); sys.stdin.read()",
+            );
+            sh("echo 40000 40009 > /proc/sys/net/ipv4/ip_local_port_range");
+            let url = format!("tcp://127.0.0.1:{port}");
+            let mut open = Vec::new();
+            for _ in 0..9 {
+                open.push(lab.is_healthy(&url).await);
+            }
+            lab.is_quiet(&url).await;
+        },
+    );
+}
+
+#[test]
+fn a_firewall_that_only_counts() {
+    in_namespace("healthy::a_firewall_that_only_counts", |lab| async move {
+        if !has("nft") {
+            return;
+        }
+        for hook in ["input", "output"] {
+            sh(&format!(
+                "nft add table inet t; nft add chain inet t {hook} '{{ type filter hook {hook} priority 0; }}'; \
+                 nft add rule inet t {hook} tcp dport 1-65535 counter; \
+                 nft add rule inet t {hook} ct state invalid counter drop"
+            ));
+        }
+        let (_server, port) = server("c.sendall(b'hello\\n'); c.recv(9); c.close()");
+        lab.is_quiet(&format!("tcp://127.0.0.1:{port}")).await;
+    });
+}
+
+/// Python's file server in another host's network.
+fn far(host: &Host) -> Program {
+    let pid = host.pid().to_string();
+    Program::start(&[
+        "nsenter",
+        "-t",
+        &pid,
+        "-n",
+        "python3",
+        "-m",
+        "http.server",
+        "--bind",
+        "::",
+        "7007",
+    ])
+}
+
+#[test]
+fn a_way_over_a_router_and_a_slow_cable() {
+    in_namespace(
+        "healthy::a_way_over_a_router_and_a_slow_cable",
+        |lab| async move {
+            let host = Host::beside("a", "10.9.0.1/24", "10.9.0.2/24").await;
+            host.sh("ip addr add 192.0.2.1/32 dev lo");
+            sh("ip route add default via 10.9.0.2");
+            let _server = far(&host);
+            let url = "tcp://192.0.2.1:7007";
+            until("an answer", || async { lab.dial(url).await.ok() }).await;
+            lab.is_quiet(url).await;
+            host.sh("tc qdisc add dev eth0 root netem delay 100ms || tc qdisc add dev eth0 root tbf rate 1mbit burst 2k latency 50ms");
+            lab.is_quiet(url).await;
+        },
+    );
+}
+
+#[test]
+fn a_link_local_address_with_its_interface() {
+    in_namespace(
+        "healthy::a_link_local_address_with_its_interface",
+        |lab| async move {
+            let host = Host::beside("a", "fe80::1/64", "fe80::2/64").await;
+            let _server = far(&host);
+            let index = std::fs::read_to_string("/proc/net/dev_snmp6/v-a").unwrap();
+            let index = index.split_ascii_whitespace().nth(1).unwrap();
+            let url = format!("tcp://[fe80::2%{index}]:7007");
+            until("an answer", || async { lab.dial(&url).await.ok() }).await;
+            lab.is_quiet(&url).await;
+        },
+    );
+}
+
+#[test]
+fn a_session_that_is_taken_up_again() {
+    in_folder(
+        "healthy::a_session_that_is_taken_up_again",
+        |lab| async move {
+            if !has("openssl") {
+                return;
+            }
+            Leaf::default().signed("leaf", &root());
+            for version in ["-tls1_3", "-tls1_2"] {
+                let (_server, port) =
+                    Program::s_server(&format!("-cert leaf.pem -key leaf.key -rev {version}"));
+                let url = format!("tls://localhost:{port},ca=root.pem");
+                speaks(lab.is_healthy(&url).await).await;
+                let again = lab.is_healthy(&url).await;
+                let told: Vec<String> = again.learned().iter().map(ToString::to_string).collect();
+                let told = format!("{} {:?}", told.join("; "), again.trail());
+                assert!(told.contains("resumed"), "{version}: {told}");
+                speaks(again).await;
             }
         },
     );

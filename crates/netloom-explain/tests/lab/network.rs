@@ -245,6 +245,7 @@ fn a_host_that_answers_is_healthy() {
                 lab.dial("tcp://10.9.0.2:7007").await.ok()
             })
             .await;
+            lab.is_quiet("tcp://10.9.0.2:7007").await;
         },
     );
 }

@@ -3,18 +3,22 @@
 use std::future::Future;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use netloom_base::diagnosis::{Fix, Verdict};
-use netloom_base::failure::Fact;
-use netloom_base::{Code, Diagnosis, Endpoint, Failure, Kind, Role, Side, Stage};
+use netloom_base::failure::{Fact, Step};
+use netloom_base::story::Told;
+use netloom_base::{Code, Diagnosis, Endpoint, Failure, Kind, Role, Side, Stage, Story};
+use netloom_explain::story::{Visiting, visit};
 use netloom_explain::{Asking, diagnose_with};
 use netloom_protocol::PROTOCOLS;
 use netloom_transport::datagrams::HeldDatagrams;
 use netloom_transport::exec::Exec;
+use netloom_transport::fd::Fd;
 use netloom_transport::net::{Resolver, SystemResolver};
 use netloom_transport::probe::{Entry, Probe};
 use netloom_transport::tcp::Tcp;
@@ -23,6 +27,8 @@ use netloom_transport::udp::Udp;
 use netloom_transport::unix::Unix;
 use netloom_transport::unixgram::Unixgram;
 use netloom_transport::{Assembly, Bound, Conn, Cx, Datagrams, Opened};
+
+use crate::record;
 
 /// How long anything here may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -37,6 +43,7 @@ pub(crate) fn run_asking<F: Future<Output = ()>>(
     resolver: Arc<dyn Resolver>,
     body: impl FnOnce(Lab) -> F,
 ) {
+    record::open();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -49,6 +56,7 @@ pub(crate) fn run_asking<F: Future<Output = ()>>(
                 Arc::new(Unix),
                 Arc::new(Unixgram),
                 Arc::new(Exec),
+                Arc::new(Fd),
             ],
             vec![Arc::new(Tls::default())],
             resolver,
@@ -125,6 +133,27 @@ pub(crate) fn with_descriptors<F: Future<Output = ()>>(
     );
 }
 
+/// The same where no socket of IPv6 can be made: a seccomp filter as systemd's
+/// `RestrictAddressFamilies=` sets it answers socket(2) with EAFNOSUPPORT.
+pub(crate) fn without_ipv6<F: Future<Output = ()>>(test: &str, body: impl FnOnce(Lab) -> F) {
+    // prctl(2): 38 forbids new privileges, 22 sets a filter (2). The filter
+    // looks at the number of the call, and for socket(2) at its first argument.
+    const FILTER: &str = "
+import ctypes, os, platform, socket, struct, sys
+call = {'x86_64': 41, 'aarch64': 198}[platform.machine()]
+op = lambda code, yes, no, k: struct.pack('HBBI', code, yes, no, k)
+program = (op(0x20, 0, 0, 0) + op(0x15, 0, 3, call) + op(0x20, 0, 0, 16)
+    + op(0x15, 0, 1, socket.AF_INET6) + op(0x06, 0, 0, 0x50000 | 97) + op(0x06, 0, 0, 0x7fff0000))
+text = ctypes.create_string_buffer(program)
+filter = ctypes.create_string_buffer(struct.pack('HxxxxxxQ', 6, ctypes.addressof(text)))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, filter) == 0, ctypes.get_errno()
+os.execvp(sys.argv[1], sys.argv[1:])";
+    again("without IPv6", test, "python3", &["-c", FILTER], || {
+        run(body);
+    });
+}
+
 /// Runs this test again below another program, or its body when that was done.
 fn again(what: &str, test: &str, program: &str, flags: &[&str], body: impl FnOnce()) {
     const INSIDE: &str = "NETLOOM_LAB_INSIDE";
@@ -137,11 +166,10 @@ fn again(what: &str, test: &str, program: &str, flags: &[&str], body: impl FnOnc
         .stderr(Stdio::null())
         .status();
     if !can.is_ok_and(|status| status.success()) {
-        skip(&format!(
-            "{program} {} is not allowed here",
-            flags.join(" ")
-        ));
-        return;
+        return skip(&format!("{what}: {program} is not allowed it here"));
+    }
+    if flags.contains(&"-Urn") {
+        record::mapped(test);
     }
     let own = std::env::current_exe().unwrap();
     let ended = Command::new(program)
@@ -149,6 +177,7 @@ fn again(what: &str, test: &str, program: &str, flags: &[&str], body: impl FnOnc
         .arg(own)
         .args(["--exact", test, "--nocapture"])
         .env(INSIDE, what)
+        .env(record::SITUATION, test)
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&ended.stdout);
@@ -162,6 +191,7 @@ fn again(what: &str, test: &str, program: &str, flags: &[&str], body: impl FnOnc
 
 /// Says that a situation was left out.
 pub(crate) fn skip(why: &str) {
+    record::skipped(why);
     assert!(std::env::var("CI").is_err(), "{why}");
     eprintln!("skipped: {why}");
 }
@@ -280,6 +310,27 @@ impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// A folder of its own, gone with the situation.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("netloom-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.0.join(name).to_string_lossy().into_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
@@ -435,6 +486,7 @@ impl Lab {
         let diagnosis = diagnose_with(failure, &self.probe, Asking::default(), &self.cx).await;
         let took = began.elapsed();
         eprintln!("{diagnosis}\n  ({:.1} ms)", took.as_secs_f64() * 1e3);
+        record::told(&diagnosis, took);
         assert!(took < Duration::from_millis(3500), "{took:?}");
         assert!(!diagnosis.causes.is_empty(), "{diagnosis}");
         assert!(!diagnosis.fixes.is_empty(), "{diagnosis}");
@@ -470,12 +522,42 @@ impl Lab {
             "{url}: {:?}",
             conn.learned()
         );
+        record::quiet(url);
         conn
     }
 
     fn is_datagrams(&self, url: &str, role: Role) -> bool {
         let stack = self.cx.net().stack(&url.parse().unwrap(), role);
         stack.is_ok_and(|stack| stack.kind() == Kind::Datagram)
+    }
+
+    /// The same for the whole story that `netloom explain` tells: nothing in it is
+    /// a note, and no step went wrong. That a name has no address of one family is
+    /// told, and is no fault.
+    pub(crate) async fn is_quiet(&self, url: &str) -> Story {
+        self.is_quiet_to(url, None).await
+    }
+
+    pub(crate) async fn is_quiet_to(&self, url: &str, send: Option<&[u8]>) -> Story {
+        let story = self.story(url, send).await;
+        let story = story.unwrap_or_else(|failure| panic!("{url}: {failure}"));
+        let loud = |told: &Told| told.about == "note" || told.code.is_some();
+        let failed = |step: &Step| step.failed.is_some() && step.stage != Stage::Resolve;
+        let silent = !story.told.iter().any(loud) && !story.steps.iter().any(failed);
+        assert!(silent, "{}", story.plain(100));
+        record::quiet(url);
+        story
+    }
+
+    /// The story of a conversation, as `netloom explain` comes by it.
+    pub(crate) async fn story(&self, url: &str, send: Option<&[u8]>) -> Result<Story, Failure> {
+        let stack = self.cx.net().stack(&url.parse().unwrap(), Role::Dial)?;
+        let visiting = Visiting {
+            send,
+            ..Visiting::default()
+        };
+        let cx = self.cx.clone().for_a_person();
+        visit(&stack, visiting, &self.probe, &cx).await
     }
 
     /// Does what a fix says. Netloom's own verbs are done with the library.

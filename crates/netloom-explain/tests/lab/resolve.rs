@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use netloom_base::Diagnosis;
 use netloom_base::diagnosis::Verdict;
+use netloom_base::failure::Fact;
+use netloom_base::{Code, Diagnosis};
 use netloom_explain::{Asking, diagnose_with};
 use netloom_transport::resolve::{Config, Dns};
 
@@ -281,6 +282,9 @@ fn a_dead_server_before_a_good_one_is_noted() {
             let told = told.join("; ");
             assert!(told.contains(&at.to_string()), "{told}");
             assert!(told.contains("not within"), "{told}");
+            let slow = |fact: &Fact| matches!(fact, Fact::Noted { code, .. } if *code == Code::RESOLVE_SLOW);
+            assert!(conn.learned().iter().any(slow), "{told}");
+            crate::record::noted(Code::RESOLVE_SLOW);
         },
     );
 }

@@ -7,7 +7,8 @@ use netloom_transport::Conn;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::place::{
-    Lab, Program, failed, fix, has, in_folder, in_namespace, is_confirmed, knows, run, sh, until,
+    Host, Lab, Program, failed, fix, has, in_folder, in_namespace, is_confirmed, knows, run, sh,
+    until,
 };
 
 /// A server that does `what` with the first connection, and then waits.
@@ -122,13 +123,42 @@ fn the_peer_had_closed() {
         };
         let failure = ended(&conn, &url, Stage::Send, error, (3, 5));
         drop(conn);
-        // The first word after a close may be answered with a reset.
-        let code = failure.code();
         let diagnosis = lab.explain(&failure).await;
-        assert!(code == Code::SEND_PEER_CLOSED || code == Code::RECV_RESET);
-        if code == Code::SEND_PEER_CLOSED {
-            assert!(is_confirmed(&diagnosis));
+        assert_eq!(diagnosis.code.name(), "send.peer-closed");
+        assert!(is_confirmed(&diagnosis));
+    });
+}
+
+#[test]
+fn the_peer_is_gone_without_a_word() {
+    in_namespace("talk::the_peer_is_gone_without_a_word", |lab| async move {
+        if !has("nft") {
+            return;
         }
+        let host = Host::beside("a", "10.9.0.1/24", "10.9.0.2/24").await;
+        let pid = host.pid().to_string();
+        let mut server = Program::start(&[
+            "nsenter",
+            "-t",
+            &pid,
+            "-n",
+            "python3",
+            "-u",
+            "-c",
+            "import socket, sys; s = socket.create_server(('10.9.0.2', 0)); print(s.getsockname()[1]); c, _ = s.accept(); sys.stdin.read()",
+        ]);
+        let url = format!("tcp://10.9.0.2:{},user-timeout=1s", server.port());
+        let mut conn = lab.dial(&url).await.unwrap();
+        host.sh("nft add table inet t; nft add chain inet t in \"{ type filter hook input priority 0; policy drop; }\"");
+        conn.write_all(b"are you there?").await.unwrap();
+        let error = conn.read(&mut [0; 16]).await.unwrap_err();
+        let failure = ended(&conn, &url, Stage::Recv, error, (0, 14));
+        drop(conn);
+        let diagnosis = lab.explain(&failure).await;
+        assert_eq!(diagnosis.code.name(), "stuck.half-open");
+        assert!(diagnosis.to_string().contains("ETIMEDOUT"), "{diagnosis}");
+        knows(&diagnosis, &["14 sent"]);
+        lab.follow(fix(&diagnosis, "ip route get")).await;
     });
 }
 

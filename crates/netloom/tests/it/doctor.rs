@@ -1,6 +1,6 @@
 //! `doctor`: what of this machine will get in the way.
 
-use crate::program::{Program, netloom, run};
+use crate::program::{Program, netloom, netloom_under, run};
 use crate::told;
 
 #[test]
@@ -48,8 +48,47 @@ fn plain_answers_go_to_stdout_and_an_environment_proxy_is_told_without_its_passw
 
 #[test]
 fn few_descriptors_are_remarked_on() {
-    let mut command = crate::program::netloom_under("prlimit", &["--nofile=200:200"]);
+    let mut command = netloom_under("prlimit", &["--nofile=200:200"]);
     let ended = Program::start(command.arg("doctor")).end();
     let text = ended.text();
     assert!(text.contains("note   limits    200 descriptors"), "{text}");
+}
+
+/// A network namespace is born with its loopback interface switched off.
+#[test]
+fn a_machine_without_loopback_is_not_sound_until_it_is_mended() {
+    let network = |before: &str| {
+        let line = format!("{before} exec \"$@\"");
+        netloom_under("unshare", &["-Urn", "sh", "-ec", &line, "sh"])
+    };
+    let can = std::process::Command::new("unshare")
+        .args(["-Urn", "true"])
+        .output();
+    if !can.is_ok_and(|output| output.status.success()) {
+        assert!(std::env::var("CI").is_err(), "no namespaces");
+        eprintln!("skipped: no network namespace may be made here");
+        return;
+    }
+    let doctor = |before: &str| {
+        let ended = Program::start(network(before).args(["doctor", "--json"])).end();
+        told::lines(&ended.stdout)
+    };
+    let lines = doctor("");
+    let end = told::one_end(&lines);
+    assert_eq!(told::text(end, "code"), "host.not-sound");
+    let causes = end["causes"].as_array().unwrap();
+    let off = |cause: &&serde_json::Value| cause["text"] == "the loopback interface is off";
+    let cause = causes.iter().find(off).unwrap();
+    assert_eq!(told::text(cause, "verdict"), "confirmed");
+    let commands = end["fixes"].as_array().unwrap().iter();
+    let fix = commands
+        .filter_map(|fix| fix["command"].as_str())
+        .find_map(|command| command.strip_prefix("sudo ip link"))
+        .unwrap();
+    // What the fix says, done: nothing is said of it any more.
+    let lines = doctor(&format!("ip link{fix};"));
+    let said = lines
+        .iter()
+        .any(|line| line.to_string().contains("loopback interface is off"));
+    assert!(!said, "{lines:?}");
 }

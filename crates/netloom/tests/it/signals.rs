@@ -9,6 +9,7 @@ use socket2::{Domain, Socket, Type};
 use crate::client::{echoed, open, until_closed};
 use crate::hostile::fill;
 use crate::program::{Ended, PATIENCE, Program, Server};
+use crate::told;
 
 const ECHO: [&str; 3] = ["listen", "tcp://127.0.0.1:0", "--echo"];
 
@@ -224,4 +225,20 @@ fn a_plain_listen_that_waits_and_one_that_talks() {
     client.write_all(b"hello").unwrap();
     talking.program.stdout.bytes(5);
     is_interrupted(talking.program);
+}
+
+#[test]
+fn a_program_reads_that_its_conversation_was_stopped() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("tcp://{}", listener.local_addr().unwrap());
+    let mut program = Program::netloom(["connect", &url, "--json"]);
+    let _held = listener.accept().unwrap();
+    until_it_can_be_interrupted(&program);
+    program.signal("INT");
+    let ended = program.end();
+    assert_eq!(ended.code, Some(130), "{ended:?}");
+    let lines = told::lines(&ended.stdout);
+    let end = told::one_end(&lines);
+    assert_eq!(told::text(end, "code"), "stopped");
+    assert_eq!(told::text(end, "stage"), "close");
 }

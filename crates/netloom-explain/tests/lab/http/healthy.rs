@@ -47,6 +47,8 @@ fn pages_that_are_there_or_not_and_redirects() {
     run(|lab| async move {
         let folder = Folder::new("files");
         let (_server, port) = files(&folder, "");
+        lab.is_quiet(&format!("http://127.0.0.1:{port}/page.html"))
+            .await;
         let get = async |path: &str| {
             let told = visit(&lab, &format!("http://127.0.0.1:{port}{path}"), None).await;
             lines(&told.unwrap())
@@ -112,6 +114,7 @@ def context():
         let ca = cert.replace('/', "%2F");
         let (_server, port) = files(&folder, &wrap("'http/1.1'"));
         let url = format!("https://localhost:{port},ca={ca}/page.html");
+        lab.is_quiet(&url).await;
         let told = lines(&visit(&lab, &url, None).await.unwrap());
         assert!(told.contains("HTTP/1.0 200 OK"), "{told}");
 
@@ -125,6 +128,7 @@ def context():
             return;
         };
         let url = format!("wss://localhost:{port},ca={ca}/");
+        lab.is_quiet(&url).await;
         let told = lines(&visit(&lab, &url, Some(b"hello")).await.unwrap());
         assert!(told.contains("5 bytes of text came back: hello"), "{told}");
     });
@@ -137,6 +141,7 @@ fn a_websocket_that_echoes() {
             return;
         };
         let url = format!("ws://127.0.0.1:{port}/");
+        lab.is_quiet(&url).await;
         let told = lines(&visit(&lab, &url, None).await.unwrap());
         assert!(told.contains("HTTP/1.1 101 Switching Protocols"), "{told}");
         assert!(told.contains("it answered the close with 1000"), "{told}");

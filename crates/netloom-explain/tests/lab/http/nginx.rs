@@ -120,7 +120,8 @@ fn it_wants_tls_on_this_port() {
         let nginx = Nginx::start(&lab, "400", "ssl", &server).await;
         for scheme in ["http", "ws"] {
             let failure = failed(visit(&lab, &nginx.url(scheme, "/"), None).await);
-            assert_eq!(failure.code().name(), "tls.peer-speaks-tls");
+            let diagnosis = lab.explain(&failure).await;
+            assert_eq!(diagnosis.code.name(), "tls.peer-speaks-tls");
         }
     });
 }

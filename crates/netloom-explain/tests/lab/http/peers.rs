@@ -1,6 +1,7 @@
 //! The servers of these situations.
 
-use crate::place::{Program, skip};
+use crate::packages::{PACKAGES, has_package};
+use crate::place::Program;
 
 /// Answers every request with what the Python function `answer(path, host,
 /// head)` gives, as bytes on the wire. `end` is what is done with the
@@ -48,25 +49,6 @@ pub(super) fn saying(answer: &str) -> (Program, u16) {
     )
 }
 
-/// Python that finds the packages of the peers' environment, also for a user
-/// who may not run that environment's own Python.
-const PEERS: &str = concat!(
-    "import glob, sys; sys.path += glob.glob('",
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../target/peers/venv/lib/python3*/site-packages')\n"
-);
-
-fn has_websockets() -> bool {
-    let found = std::process::Command::new("python3")
-        .args(["-c", &format!("{PEERS}import websockets.asyncio.server")])
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if !found {
-        skip("the python peers are not installed");
-    }
-    found
-}
-
 /// The server of the `websockets` package: an echo at `/`, and other answers
 /// at other paths. `tls` is Python for its context.
 pub(super) fn websockets(tls: &str) -> Option<(Program, u16)> {
@@ -87,7 +69,8 @@ async def main():
         await asyncio.get_running_loop().create_future()
 asyncio.run(main())
 ";
-    has_websockets().then(|| Program::python(&format!("{PEERS}{tls}\n{SERVER}")))
+    has_package("websockets.asyncio.server")
+        .then(|| Program::python(&format!("{PACKAGES}{tls}\n{SERVER}")))
 }
 
 /// Without TLS.

@@ -204,7 +204,8 @@ fn the_port_is_for_tls() {
         );
         for scheme in ["http", "ws"] {
             let failure = failed(visit(&lab, &format!("{scheme}://127.0.0.1:{port}/"), None).await);
-            assert_eq!(failure.code().name(), "tls.peer-speaks-tls");
+            let diagnosis = lab.explain(&failure).await;
+            assert_eq!(diagnosis.code.name(), "tls.peer-speaks-tls");
         }
     });
 }
@@ -258,6 +259,51 @@ fn an_ordinary_server_and_a_replayed_answer_are_no_websocket() {
             if answer.contains("200 OK") {
                 follow(&lab, page).await;
             }
+        }
+    });
+}
+
+#[test]
+fn the_server_ends_in_the_middle_of_its_answer() {
+    run(|lab| async move {
+        let (_server, port) = saying("HTTP/1.1 200 OK\r\ncontent-le");
+        let url = format!("http://127.0.0.1:{port}/");
+        let diagnosis = lab.explain(&failed(visit(&lab, &url, None).await)).await;
+        assert_eq!(diagnosis.code.name(), "recv.partial");
+        let told = diagnosis.to_string();
+        assert!(
+            told.contains("before the head of its answer was whole"),
+            "{told}"
+        );
+        knows(&diagnosis, &["HTTP/1.1 200 OK"]);
+        fix(&diagnosis, &format!("netloom explain {url}"));
+    });
+}
+
+#[test]
+fn the_head_of_the_answer_is_more_than_anybody_needs() {
+    run(|lab| async move {
+        for (lines, code, evidence) in [
+            (
+                "b'x: ' + b'y' * (1 << 20)",
+                "recv.frame-too-large",
+                "the first bytes were",
+            ),
+            (
+                "b'x: y\\r\\n' * (1 << 10)",
+                "recv.unexpected",
+                "more than 256 headers",
+            ),
+        ] {
+            let (_server, port) = scripted(
+                &format!("def answer(path, host, head): return b'HTTP/1.1 200 OK\\r\\n' + {lines}"),
+                RESET,
+            );
+            let url = format!("http://127.0.0.1:{port}/");
+            let diagnosis = lab.explain(&failed(visit(&lab, &url, None).await)).await;
+            assert_eq!(diagnosis.code.name(), code);
+            knows(&diagnosis, &[evidence]);
+            assert!(!is_confirmed(&diagnosis));
         }
     });
 }
