@@ -124,19 +124,19 @@ fn targets() -> Outcome<Vec<Target>> {
 
 /// Builds them; their names and paths.
 fn build(targets: &[Target]) -> Outcome<Vec<(String, PathBuf)>> {
-    let mut build = cargo();
-    build
+    let mut cargo = cargo();
+    cargo
         .current_dir(root().join("fuzz"))
         .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"))
         .args(["build", "--release", "--target", &host()?])
         .arg("--message-format=json-render-diagnostics");
     for target in targets {
-        build.args(["--bin", &target.name]);
+        cargo.args(["--bin", &target.name]);
         for feature in &target.needs {
-            build.args(["--features", feature]);
+            cargo.args(["--features", feature]);
         }
     }
-    let mut built: Vec<(String, PathBuf)> = read(&mut build)?
+    let mut found: Vec<(String, PathBuf)> = read(&mut cargo)?
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter_map(|message| {
@@ -144,8 +144,8 @@ fn build(targets: &[Target]) -> Outcome<Vec<(String, PathBuf)>> {
             Some((name, PathBuf::from(message["executable"].as_str()?)))
         })
         .collect();
-    built.sort();
-    Ok(built)
+    found.sort();
+    Ok(found)
 }
 
 /// The triple we build for. Naming it keeps the flags off build scripts and

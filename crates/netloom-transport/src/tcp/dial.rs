@@ -139,6 +139,10 @@ fn unconnected(error: io::Error, heard: Option<Fact>) -> Failure {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a peer that shares no reactor with whoever dials it"
+)]
 mod tests {
     use std::sync::Arc;
 
