@@ -5,6 +5,7 @@
 //! input that fails is left in `fuzz/artifacts`.
 
 use crate::Outcome;
+use crate::areas::{changed, touches};
 use crate::options::Options;
 use crate::run::{cargo, command, read, root, stream};
 use serde_json::Value;
@@ -24,47 +25,118 @@ const FLAGS: &[&str] = &[
     "-Ccodegen-units=1",
 ];
 
+/// What targets that need a feature feed; CI runs those only when one of these
+/// was touched, because such a feature is long to build.
+const ROOMS: &[(&str, &[&str])] = &[(
+    "tls",
+    &[
+        "crates/netloom-transport/src/tls/",
+        "crates/netloom-wire/src/tls/",
+        "fuzz/",
+        "xtask/src/fuzz.rs",
+        "Cargo.lock",
+    ],
+)];
+
+struct Target {
+    name: String,
+    /// Features of fuzz/Cargo.toml.
+    needs: Vec<String>,
+}
+
 pub(crate) fn verb(args: Vec<String>) -> Outcome {
     let mut options = Options::new(args);
     let seconds = options.value("--time")?.unwrap_or(10);
     let words = options.words()?;
-    let targets = build()?;
+    let mut targets = targets()?;
     if let Some(unknown) = words
         .iter()
-        .find(|word| targets.iter().all(|(name, _)| name != *word))
+        .find(|word| targets.iter().all(|target| target.name != **word))
     {
-        let known: Vec<&str> = targets.iter().map(|(name, _)| name.as_str()).collect();
+        let known: Vec<&str> = targets.iter().map(|target| &*target.name).collect();
         return Err(format!(
             "there is no target {unknown}: {}",
             known.join(", ")
         ));
     }
-    for (name, binary) in &targets {
-        if words.is_empty() || words.contains(name) {
-            feed(name, binary, seconds)?;
-        }
-    }
-    Ok(())
+    targets.retain(|target| words.is_empty() || words.contains(&target.name));
+    feed_all(&targets, seconds)
 }
 
-/// Every target for so many seconds.
+/// Every target for so many seconds; those that are long to build only when
+/// what they feed was touched, or nobody can tell.
 pub(crate) fn smoke(seconds: u64) -> Outcome {
-    for (name, binary) in build()? {
+    let paths = changed();
+    let touched = |feature: &String| {
+        let rooms = ROOMS.iter().find(|(name, _)| name == feature);
+        match (&paths, rooms) {
+            (Some(paths), Some((_, rooms))) => touches(paths, rooms),
+            _ => true,
+        }
+    };
+    let (due, spared): (Vec<Target>, Vec<Target>) = targets()?
+        .into_iter()
+        .partition(|target| target.needs.iter().all(touched));
+    for target in spared {
+        println!("{}: what it feeds was not touched", target.name);
+    }
+    feed_all(&due, seconds)
+}
+
+fn feed_all(targets: &[Target], seconds: u64) -> Outcome {
+    for (name, binary) in build(targets)? {
         feed(&name, &binary, seconds)?;
     }
     Ok(())
 }
 
-/// Names and paths of all targets.
-fn build() -> Outcome<Vec<(String, PathBuf)>> {
-    let messages = read(
-        cargo()
-            .current_dir(root().join("fuzz"))
-            .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"))
-            .args(["build", "--release", "--bins", "--target", &host()?])
-            .arg("--message-format=json-render-diagnostics"),
-    )?;
-    let mut targets: Vec<(String, PathBuf)> = messages
+/// All that fuzz/Cargo.toml lists.
+fn targets() -> Outcome<Vec<Target>> {
+    let told = read(cargo().current_dir(root().join("fuzz")).args([
+        "metadata",
+        "--no-deps",
+        "--format-version=1",
+    ]))?;
+    let told: Value = serde_json::from_str(&told).map_err(|e| format!("cargo metadata: {e}"))?;
+    let texts = |list: &Value| -> Vec<String> {
+        let list = list.as_array().into_iter().flatten();
+        list.filter_map(|text| Some(text.as_str()?.to_owned()))
+            .collect()
+    };
+    let mut targets: Vec<Target> = told["packages"][0]["targets"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|target| texts(&target["kind"]).iter().any(|kind| kind == "bin"))
+        .filter_map(|target| {
+            Some(Target {
+                name: target["name"].as_str()?.to_owned(),
+                needs: texts(&target["required-features"]),
+            })
+        })
+        .collect();
+    targets.sort_by(|a, b| a.name.cmp(&b.name));
+    if targets.is_empty() {
+        return Err("fuzz/ has no targets".to_owned());
+    }
+    Ok(targets)
+}
+
+/// Builds them; their names and paths.
+fn build(targets: &[Target]) -> Outcome<Vec<(String, PathBuf)>> {
+    let mut cargo = cargo();
+    cargo
+        .current_dir(root().join("fuzz"))
+        .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"))
+        .args(["build", "--release", "--target", &host()?])
+        .arg("--message-format=json-render-diagnostics");
+    for target in targets {
+        cargo.args(["--bin", &target.name]);
+        for feature in &target.needs {
+            cargo.args(["--features", feature]);
+        }
+    }
+    let mut found: Vec<(String, PathBuf)> = read(&mut cargo)?
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter_map(|message| {
@@ -72,11 +144,8 @@ fn build() -> Outcome<Vec<(String, PathBuf)>> {
             Some((name, PathBuf::from(message["executable"].as_str()?)))
         })
         .collect();
-    targets.sort();
-    if targets.is_empty() {
-        return Err("fuzz/ has no targets".to_owned());
-    }
-    Ok(targets)
+    found.sort();
+    Ok(found)
 }
 
 /// The triple we build for. Naming it keeps the flags off build scripts and

@@ -2,18 +2,17 @@
 //! `current_thread` runtime of tokio. `ours-dial` is the same through Netloom.
 //!
 //! ```text
-//! floor-tokio-dial 127.0.0.1:PORT COUNT [options]
+//! floor-tokio-dial 127.0.0.1:PORT COUNT [nodelay]
 //! ```
 //!
-//! With `options` each socket gets those that Netloom's have by default:
-//! TCP_NODELAY, and probes of a peer that is silent for a minute.
+//! With `nodelay` each socket gets the option that Netloom's have on loopback
+//! by default: TCP_NODELAY.
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stdout,
     reason = "a bare program to measure: it has no Cx and speaks on stdout"
 )]
 
-use socket2::TcpKeepalive;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -23,17 +22,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let to = args.next().ok_or("which address?")?;
     let count: u32 = args.next().ok_or("how many dials?")?.parse()?;
-    let options = args.next().is_some_and(|word| word == "options");
+    let nodelay = args.next().is_some_and(|word| word == "nodelay");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         let to: SocketAddr = to.parse()?;
         // What the first dial makes is the program's, not a dial's.
-        reset(&connect(to, options).await?)?;
+        reset(&connect(to, nodelay).await?)?;
         let (begun, cpu) = (Instant::now(), own_cpu_ns());
         for _ in 0..count {
-            reset(&connect(to, options).await?)?;
+            reset(&connect(to, nodelay).await?)?;
         }
         let (wall, cpu) = (begun.elapsed().as_nanos(), own_cpu_ns() - cpu);
         println!(r#"{{"dials":{count},"wall_ns":{wall},"cpu_ns":{cpu}}}"#);
@@ -41,12 +40,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })
 }
 
-async fn connect(to: SocketAddr, options: bool) -> io::Result<TcpStream> {
+async fn connect(to: SocketAddr, nodelay: bool) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(to).await?;
-    if options {
-        let socket = socket2::SockRef::from(&stream);
-        socket.set_tcp_nodelay(true)?;
-        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_mins(1)))?;
+    if nodelay {
+        stream.set_nodelay(true)?;
     }
     Ok(stream)
 }

@@ -4,9 +4,10 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use netloom_base::failure::{Fact, Step};
 use netloom_base::{Code, Failure, Side, Stage};
@@ -117,12 +118,35 @@ impl fmt::Display for Peer {
 }
 
 /// The steps that led to a connection, with times.
-#[derive(Debug, Clone, Default)]
-pub struct Trail {
-    /// Oldest first.
-    pub steps: Vec<Step>,
+#[derive(Debug, Default)]
+struct Trail {
+    /// The only step of most: an address that answered.
+    reached: Option<(SocketAddr, Duration)>,
+    /// Oldest first; put into words when somebody asks.
+    steps: OnceLock<Vec<Step>>,
     /// What was noticed on the way, though it did not end it.
-    pub facts: Vec<Fact>,
+    facts: Vec<Fact>,
+}
+
+impl Trail {
+    fn steps(&self) -> &[Step] {
+        self.steps.get_or_init(|| {
+            let step = |(addr, took): (SocketAddr, Duration)| Step {
+                stage: Stage::Connect,
+                to: addr.to_string(),
+                failed: None,
+                took,
+            };
+            self.reached.map(step).into_iter().collect()
+        })
+    }
+
+    fn add(&mut self, more: impl IntoIterator<Item = Step>) {
+        self.steps();
+        if let Some(steps) = self.steps.get_mut() {
+            steps.extend(more);
+        }
+    }
 }
 
 /// A connection.
@@ -184,12 +208,19 @@ impl Conn {
 
     /// Remembers the steps that led here. Hot paths do not.
     pub fn remember(&mut self, steps: impl IntoIterator<Item = Step>) {
-        self.trail.get_or_insert_default().steps.extend(steps);
+        self.trail.get_or_insert_default().add(steps);
+    }
+
+    /// Remembers the one step that led here: `addr` answered after `took`.
+    pub(crate) fn reached(&mut self, addr: SocketAddr, took: Duration) {
+        let trail = self.trail.get_or_insert_default();
+        debug_assert!(trail.steps.get().is_none(), "a dial is the first step");
+        trail.reached = Some((addr, took));
     }
 
     /// The steps that led here, if they were remembered.
     pub fn trail(&self) -> &[Step] {
-        self.trail.as_ref().map_or(&[], |trail| &trail.steps)
+        self.trail.as_ref().map_or(&[], |trail| trail.steps())
     }
 
     /// Keeps what was noticed on the way here.

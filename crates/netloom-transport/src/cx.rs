@@ -4,10 +4,13 @@
 //! Rooms take these from [`Cx`] and from nowhere else, so that a simulation
 //! can replace every one of them.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use netloom_base::event::Remark;
@@ -76,7 +79,8 @@ impl Cx {
 
     /// The same world, dialling for somebody who will want to know why it
     /// failed: sockets are opened with their error queue armed, which costs a
-    /// dial two system calls. Servers, and what dials for them, do without.
+    /// dial two system calls, but for one to loopback, where there is no router
+    /// to speak. Servers, and what dials for them, do without.
     pub fn for_a_person(self) -> Self {
         let inner = &*self.0;
         Cx(Arc::new(Inner {
@@ -187,12 +191,19 @@ impl Cx {
 
     /// Waits for `work`, but no longer than `d`; `None` when that passed first.
     pub async fn timeout<T>(&self, d: Duration, work: impl Future<Output = T>) -> Option<T> {
-        let over = self.0.clock.sleep_until(self.now() + d);
-        tokio::select! {
-            biased;
-            done = work => Some(done),
-            () = over => None,
-        }
+        let mut work = pin!(work);
+        // What is done at once needs no timer.
+        let mut over: Option<BoxFuture<'static, ()>> = None;
+        poll_fn(|task| {
+            if let Poll::Ready(done) = work.as_mut().poll(task) {
+                return Poll::Ready(Some(done));
+            }
+            over.get_or_insert_with(|| self.0.clock.sleep_until(self.now() + d))
+                .as_mut()
+                .poll(task)
+                .map(|()| None)
+        })
+        .await
     }
 
     /// A random number below `bound` (0 when `bound` is 0).

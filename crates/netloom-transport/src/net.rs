@@ -1,6 +1,6 @@
 //! The network as the floors above see it, and how one is put together.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -228,8 +228,8 @@ fn unable(card: &Card, stack: &Stack, why: &str) -> Failure {
 /// A network put together from transports, layers and a resolver.
 pub struct Assembly {
     schemes: Schemes,
-    transports: HashMap<&'static str, Arc<dyn Transport>>,
-    layers: HashMap<&'static str, Arc<dyn Layer>>,
+    transports: BTreeMap<&'static str, Arc<dyn Transport>>,
+    layers: BTreeMap<&'static str, Arc<dyn Layer>>,
     resolver: Arc<dyn Resolver>,
     way: Option<Arc<dyn Way>>,
 }

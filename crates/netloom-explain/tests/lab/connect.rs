@@ -145,11 +145,19 @@ fn this_hosts_own_rules_drop_and_reject() {
                 .await;
             assert_eq!(diagnosis.code.name(), "connect.denied.local-firewall");
             knows(&diagnosis, &["ICMP 3/13", "127.0.0.1"]);
+            // To loopback a person's dial is not armed: a second one hears it.
             let failure = failed(lab.dial_armed("tcp://127.0.0.2:7002").await);
             let diagnosis = lab.explain(&failure).await;
             assert_eq!(diagnosis.code.name(), "connect.denied.local-firewall");
             knows(&diagnosis, &["ICMP 3/13", "127.0.0."]);
-            assert!(lab.left_alone("127.0.0.2:7002").await);
+            assert!(!lab.left_alone("127.0.0.2:7002").await);
+            // To another address of this host it is, and has heard it itself.
+            sh("ip addr add 192.0.2.1/32 dev lo");
+            let failure = failed(lab.dial_armed("tcp://192.0.2.1:7002").await);
+            let diagnosis = lab.explain(&failure).await;
+            assert_eq!(diagnosis.code.name(), "connect.denied.local-firewall");
+            knows(&diagnosis, &["ICMP 3/13", "192.0.2.1"]);
+            assert!(lab.left_alone("192.0.2.1:7002").await);
         },
     );
 }

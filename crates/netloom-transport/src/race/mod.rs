@@ -11,6 +11,7 @@ mod stagger;
 mod tests;
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::time::Duration;
 
 use netloom_base::endpoint::Host;
@@ -47,11 +48,39 @@ where
     F: Future<Output = Result<T, Failure>>,
 {
     let host = stack.endpoint.host();
-    let began = cx.now();
-    let found = match host.ip() {
-        Some(literal) => Ok(vec![literal].into()),
-        None => cx.net().resolve(host, cx).await,
+    let port = stack.port().unwrap_or(0);
+    let attempt = &attempt;
+    let within = |addr: &SocketAddr| {
+        let addr = *addr;
+        async move {
+            // Pinned where it is made: what is handed on by value is kept twice.
+            let work = pin!(attempt(addr));
+            cx.timeout(CONNECT_TIMEOUT, work)
+                .await
+                .unwrap_or_else(|| Err(no_answer()))
+        }
     };
+    match host.ip() {
+        Some(literal) => only(scoped(literal, port, host)?, cx, within).await,
+        // Large, and most dials do without.
+        None => Box::pin(race(host, port, source, cx, within)).await,
+    }
+}
+
+/// All that a name needs: its addresses, and an attempt at each.
+async fn race<T, F>(
+    host: &Host,
+    port: u16,
+    source: Option<SocketAddr>,
+    cx: &Cx,
+    within: impl Fn(&SocketAddr) -> F,
+) -> Result<Opened, Failure>
+where
+    T: Io + 'static,
+    F: Future<Output = Result<T, Failure>>,
+{
+    let began = cx.now();
+    let found = cx.net().resolve(host, cx).await;
     let mut steps = Vec::new();
     if let Host::Name(name) = host {
         steps.push(Step {
@@ -69,16 +98,9 @@ where
 
     let mut field = Vec::new();
     for ip in line_up(found.addresses, host, source).map_err(|f| f.after(steps.clone()))? {
-        field.push(scoped(ip, stack.port().unwrap_or(0), host)?);
+        field.push(scoped(ip, port, host)?);
     }
-    let within = |addr: &SocketAddr| {
-        let work = attempt(*addr);
-        async move {
-            cx.timeout(CONNECT_TIMEOUT, work)
-                .await
-                .unwrap_or_else(|| Err(no_answer()))
-        }
-    };
+
     let runs = match field[..] {
         [only] => vec![alone(cx, only, within).await],
         _ => stagger(cx, field, delay(host), within, Result::is_ok).await,
@@ -105,6 +127,33 @@ where
     let nothing = || Failure::new(Stage::Resolve, Side::Peer, Code::RESOLVE_NO_ADDRESS);
     let failure = most_telling(failures).unwrap_or_else(nothing).after(steps);
     Err(facts.into_iter().fold(failure, Failure::fact))
+}
+
+/// An address that was written needs no name, no race and no words.
+async fn only<T: Io + 'static, F: Future<Output = Result<T, Failure>>>(
+    addr: SocketAddr,
+    cx: &Cx,
+    within: impl Fn(&SocketAddr) -> F,
+) -> Result<Opened, Failure> {
+    let began = cx.now();
+    let result = within(&addr).await;
+    let took = cx.now() - began;
+    match result {
+        Ok(io) => {
+            let mut conn = Conn::new(Box::new(io));
+            conn.reached(addr, took);
+            Ok(Opened::Stream(conn))
+        }
+        Err(failure) => {
+            let step = Step {
+                stage: Stage::Connect,
+                to: addr.to_string(),
+                failed: Some(failure.code()),
+                took,
+            };
+            Err(failure.fact(Fact::Tried(addr)).after([step]))
+        }
+    }
 }
 
 /// One address needs no race.

@@ -17,7 +17,7 @@ settings! {
     pub struct DialOptions {
         /// send small writes at once instead of gathering them (TCP_NODELAY)
         nodelay: bool = true,
-        /// probe a silent peer after so long; 0s is never (SO_KEEPALIVE, TCP_KEEPIDLE)
+        /// probe a silent peer after so long, on loopback only when asked; 0s is never (SO_KEEPALIVE, TCP_KEEPIDLE)
         keepalive: Duration = Duration::from_mins(1),
         /// give up when sent data stays unacknowledged for so long (TCP_USER_TIMEOUT)
         user_timeout: Option<Duration>,
