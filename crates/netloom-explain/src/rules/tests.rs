@@ -527,3 +527,41 @@ mod lacking {
         );
     }
 }
+
+#[test]
+fn a_limit_of_files_that_is_endless_is_not_doubled() {
+    use netloom_transport::probe::Descriptors;
+    let failure = Failure::new(Stage::Create, Side::Os, Code::CREATE_NO_DESCRIPTORS)
+        .fact(Fact::Errno(Errno(23)));
+    let commands = |most| {
+        let answers = Answers {
+            descriptors: Some(Descriptors {
+                open: 10,
+                limit: 1024,
+                hard_limit: 1024,
+                kinds: vec![],
+                host: Some((5, most)),
+            }),
+            ..recorded(&[])
+        };
+        let fixes = diagnose(&failure, &answers).fixes;
+        fixes.into_iter().filter_map(|fix| fix.command).collect()
+    };
+    let commands: [Vec<String>; 2] = [commands(4096), commands(i64::MAX as u64)];
+    assert_eq!(commands[0], ["sudo sysctl -w fs.file-max=8192"]);
+    assert!(commands[1].is_empty(), "{commands:?}");
+}
+
+#[test]
+fn a_left_over_socket_file_is_its_own_servers_to_make_again() {
+    let failure = Failure::new(Stage::Connect, Side::Peer, Code::CONNECT_STALE_SOCKET)
+        .at("unix:/run/db.sock");
+    let answers = Answers {
+        unix: Some(vec![]),
+        ..recorded(&[])
+    };
+    let told = diagnose(&failure, &answers).to_string();
+    let order = ["rm /run/db.sock", "start the server again", "--echo"];
+    let places: Vec<usize> = order.iter().map(|word| told.find(word).unwrap()).collect();
+    assert!(places.is_sorted(), "{told}");
+}
