@@ -113,9 +113,9 @@ fn no_interface(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
         ),
         _ => return None,
     };
-    let told = |one: &Interface| match one.up {
-        true => format!("{} ({})", one.name, one.index),
-        false => format!("{} ({}, switched off)", one.name, one.index),
+    let told = |one: &Interface| {
+        let off = if one.up { "" } else { ", switched off" };
+        format!("{} ({}{off})", one.name, one.index)
     };
     let names: Vec<String> = interfaces.iter().take(MOST_NAMED).map(told).collect();
     let mut draft = draft.knows(

@@ -97,7 +97,7 @@ impl Asked {
 pub(super) struct Servers {
     config: Config,
     pace: Pace,
-    servers: Vec<Server>,
+    each: Vec<Server>,
 }
 
 /// One of them, and whoever asks it.
@@ -109,26 +109,22 @@ pub(super) struct Server {
 
 impl Servers {
     pub(super) fn new(config: Config, pace: Pace) -> Result<Self, String> {
-        let mut servers = Vec::new();
+        let mut each = Vec::new();
         for addr in config.asked() {
-            servers.push(Server::new(addr, pace).map_err(|error| error.to_string())?);
+            each.push(Server::new(addr, pace).map_err(|error| error.to_string())?);
         }
-        if servers.is_empty() {
+        if each.is_empty() {
             return Err("no name server is configured".to_owned());
         }
-        Ok(Servers {
-            config,
-            pace,
-            servers,
-        })
+        Ok(Servers { config, pace, each })
     }
 
     pub(super) fn config(&self) -> &Config {
         &self.config
     }
 
-    pub(super) fn servers(&self) -> &[Server] {
-        &self.servers
+    pub(super) fn each(&self) -> &[Server] {
+        &self.each
     }
 
     /// Asks for one record of a full name.
@@ -136,20 +132,20 @@ impl Servers {
         let began = cx.now();
         let ask = |&place: &usize| async move {
             let left = within.saturating_sub(cx.now() - began);
-            let server = &self.servers[place];
+            let server = &self.each[place];
             let heard = cx.timeout(left, server.lookup(full, family)).await;
             heard.unwrap_or(Heard {
                 answer: Answer::Silence,
                 remembered: false,
             })
         };
-        let field = 0..self.servers.len();
+        let field = 0..self.each.len();
         let runs = stagger(cx, field, self.pace.delay, ask, |heard| {
             heard.answer.is_final()
         })
         .await;
         let by_server = |run: Run<usize, Heard>| Run {
-            who: self.servers[run.who].addr,
+            who: self.each[run.who].addr,
             began: run.began,
             took: run.took,
             result: run.result,

@@ -16,7 +16,7 @@ impl Servers {
     /// Asks each for the root zone's name servers, all at the same time.
     pub(super) async fn survey(&self, cx: &Cx) -> Vec<NameServer> {
         let ask = |&place: &usize| async move {
-            let server = &self.servers()[place];
+            let server = &self.each()[place];
             server.resolver.clear_cache();
             let asked = server.resolver.lookup(".", RecordType::NS);
             let answer = cx.timeout(PATIENCE, asked).await;
@@ -28,10 +28,10 @@ impl Servers {
                 Some(Answer::Silence) | None => Some("nothing".to_owned()),
             }
         };
-        let all = 0..self.servers().len();
+        let all = 0..self.each().len();
         let runs = stagger(cx, all, Duration::ZERO, ask, |_| false).await;
         let surveyed = |run: crate::race::Run<usize, Option<String>>| NameServer {
-            server: self.servers()[run.who].addr,
+            server: self.each()[run.who].addr,
             wrong: run.result.flatten(),
             took: run.took,
         };
