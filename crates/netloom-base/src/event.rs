@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::failure::{Failure, Step};
+use crate::failure::{Fact, Failure, Step};
 
 /// Something that happened, told while it does.
 #[derive(Debug)]
@@ -245,5 +245,13 @@ fn failure_fields(failure: &Failure, to: &mut dyn Fields) {
     to.text("summary", &failure.summary());
     if let Some(errno) = failure.errno() {
         to.text("errno", &errno.to_string());
+    }
+    let moved = failure.facts().iter().find_map(|fact| match fact {
+        Fact::Moved { received, sent } => Some((*received, *sent)),
+        _ => None,
+    });
+    if let Some((received, sent)) = moved {
+        to.number("received", received);
+        to.number("sent", sent);
     }
 }

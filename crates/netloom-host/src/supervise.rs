@@ -448,9 +448,30 @@ fn keep_round(state: Arc<ServiceState>) {
             }
             state.seats.go_round();
             tell_refused(&state, Duration::ZERO);
-            if state.guard.open() < state.guard.total() / 10 * 9 {
+            if has_emptied(state.guard.open(), state.guard.total()) {
                 state.full.store(false, Ordering::Relaxed);
             }
         }
     });
+}
+
+/// Whether a service that was full has come so far from it that it is told when
+/// it is full again: a tenth of its places is free, and one at least.
+fn has_emptied(open: usize, total: usize) -> bool {
+    open.saturating_mul(10) <= total.saturating_mul(9) && open < total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_emptied;
+
+    #[test]
+    fn a_small_service_can_be_full_again_too() {
+        for total in [1, 2, 9, 10, 100, usize::MAX] {
+            assert!(has_emptied(0, total), "{total}");
+            assert!(!has_emptied(total, total), "{total}");
+        }
+        assert!(has_emptied(8, 9) && has_emptied(9, 10));
+        assert!(!has_emptied(91, 100) && has_emptied(90, 100));
+    }
 }

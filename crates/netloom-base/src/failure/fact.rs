@@ -190,11 +190,21 @@ impl fmt::Display for Fact {
                 asked,
                 answer,
                 took,
-            } => write!(
-                f,
-                "{server} answered {answer} for {asked} in {}",
-                Spoken(*took)
-            ),
+            } => {
+                let took = Spoken(*took);
+                // What the kernel says of a server is no answer of that server.
+                match Errno::named(answer).and_then(Errno::name) {
+                    Some("ECONNREFUSED") => write!(
+                        f,
+                        "{server} refused the question for {asked} after {took}: nothing listens there (ECONNREFUSED)"
+                    ),
+                    Some(errno) => write!(
+                        f,
+                        "{server} cannot be reached for {asked}: {errno} after {took}"
+                    ),
+                    None => write!(f, "{server} answered {answer} for {asked} in {took}"),
+                }
+            }
             Fact::DataPort { reply, named, .. } => write!(f, "reply {reply} names {named}"),
             Fact::Said { what, .. } | Fact::Noted { what, .. } => f.write_str(what),
         }

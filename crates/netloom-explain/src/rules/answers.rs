@@ -34,6 +34,8 @@ pub struct Answers {
     pub addresses: Option<Vec<Address>>,
     /// Interfaces of this host.
     pub interfaces: Option<Vec<Interface>>,
+    /// Whether IPv6 is switched off on this host.
+    pub no_v6: Option<bool>,
     /// The way to the address in question.
     pub route: Option<Route>,
     /// The next hop on that way, and what is known of it.

@@ -13,8 +13,8 @@ use super::answers::ServerWay;
 use super::greet::other_ports;
 use super::heard::first;
 use super::{
-    Answers, diagnose, exec, firewall, reached, reset_at_once, resolve, talk, target, tls,
-    unix_name,
+    Answers, diagnose, exec, firewall, is_link_local, reached, reset_at_once, resolve, talk,
+    target, tls, unix_name,
 };
 
 /// How far a diagnosis may go.
@@ -117,6 +117,8 @@ async fn ask(failure: &Failure, probe: &Probe, asking: Asking, cx: &Cx, answers:
                 answers.rights = Some((path.clone(), probe.rights(cx, path).await));
             }
         }
+        Code::BIND_NO_DEVICE => answers.interfaces = probe.interfaces(cx).await,
+        code if code == Stage::Bind.other() => answers.program = std::env::current_exe().ok(),
         _ => {}
     }
     let gives = failure.endpoint().and_then(|url| {
@@ -232,12 +234,20 @@ async fn bind(failure: &Failure, addr: SocketAddr, probe: &Probe, cx: &Cx, answe
         Code::BIND_NOT_LOCAL | Code::BIND_NO_SCOPE => {
             answers.addresses = probe.addresses(cx).await;
             answers.interfaces = probe.interfaces(cx).await;
+            family(addr, probe, cx, answers).await;
         }
         Code::BIND_PRIVILEGED_PORT => {
             answers.program = std::env::current_exe().ok();
             answers.free_port = probe.free_port(cx, addr).await;
         }
         _ => {}
+    }
+}
+
+/// Whether the family of an address is switched off, where it is missed.
+async fn family(addr: SocketAddr, probe: &Probe, cx: &Cx, answers: &mut Answers) {
+    if addr.is_ipv6() {
+        answers.no_v6 = probe.health(cx).await.and_then(|health| health.no_v6);
     }
 }
 
@@ -252,11 +262,12 @@ async fn connect(
     answers.ports = probe.port_settings(cx).await;
     answers.addresses = probe.addresses(cx).await;
     match failure.code() {
-        Code::BIND_NO_SCOPE => {
+        Code::BIND_NO_SCOPE if is_link_local(addr.ip()) => {
             answers.interfaces = probe.interfaces(cx).await;
             return;
         }
         Code::CONNECT_NO_LOCAL_PORT => {
+            family(addr, probe, cx, answers).await;
             answers.towards = probe.sockets_to(cx, addr).await;
             holders(probe, cx, answers).await;
             return;

@@ -9,7 +9,7 @@ use netloom_transport::probe::{Entry, State};
 
 use super::answers::Answers;
 use super::draft::{Draft, endpoint, netloom};
-use super::{Rule, target};
+use super::{Rule, is_link_local, target};
 
 pub(super) const RULES: &[Rule] = &[in_use, not_local, privileged_port, no_scope];
 
@@ -449,11 +449,4 @@ fn no_scope(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
             .fix(format!("by {name}"), netloom(verb, &there));
     }
     draft.done()
-}
-
-fn is_link_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    }
 }

@@ -3,13 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 
 use netloom_base::diagnosis::Verdict::{Confirmed, Likely, Possible};
+use netloom_base::failure::Errno;
 use netloom_base::{Code, Diagnosis, Failure, Stage};
 use netloom_transport::probe::{DialEnd, Neighbour, Route, State};
 
 use super::answers::Answers;
 use super::draft::{Draft, endpoint, netloom, sudo};
 use super::heard::heard;
-use super::{Rule, target};
+use super::{Rule, is_link_local, target};
 
 pub(super) const RULES: &[Rule] = &[
     no_route,
@@ -21,6 +22,7 @@ pub(super) const RULES: &[Rule] = &[
     no_local_port,
     to_itself,
     unreached_unnamed,
+    denied_unnamed,
 ];
 
 /// How a failure to reach anybody at all is coded at first.
@@ -32,7 +34,15 @@ fn unreached(failure: &Failure) -> bool {
                 | Code::CONNECT_NEIGHBOUR
                 | Code::CONNECT_TIMEOUT
                 | Code::CONNECT_DENIED_FIREWALL
-        ) || failure.code() == Stage::Connect.other())
+        ) || failure.code() == Stage::Connect.other()
+            || is_einval(failure))
+}
+
+/// What a blackhole route makes of connect: coded as a scope that is missing,
+/// which only an address of one interface can lack.
+fn is_einval(failure: &Failure) -> bool {
+    failure.code() == Code::BIND_NO_SCOPE
+        && target(failure).is_some_and(|addr| !is_link_local(addr.ip()))
 }
 
 /// This host has no way there.
@@ -45,7 +55,7 @@ fn no_route(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
         return None;
     }
     let ip = addr.ip();
-    let named = netloom_base::failure::Errno(errno);
+    let named = Errno(errno);
     let mut draft = Draft::of(
         failure,
         Code::CONNECT_NO_ROUTE,
@@ -56,7 +66,7 @@ fn no_route(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
         "rtnetlink",
     );
     let global =
-        |ip: &IpAddr| ip.is_ipv4() == addr.is_ipv4() && !ip.is_loopback() && !link_local(*ip);
+        |ip: &IpAddr| ip.is_ipv4() == addr.is_ipv4() && !ip.is_loopback() && !is_link_local(*ip);
     let own: Vec<IpAddr> = answers
         .addresses
         .iter()
@@ -64,13 +74,25 @@ fn no_route(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
         .map(|own| own.ip)
         .filter(global)
         .collect();
-    let family = if addr.is_ipv4() { "IPv4" } else { "IPv6" };
-    draft = match named.name() {
-        Some("EHOSTUNREACH" | "EACCES" | "EINVAL") => draft.cause(
-            "a route of this host forbids it: unreachable, prohibit or blackhole",
-            Confirmed,
-            "the kernel found a route, and its type is a refusal",
-        ),
+    let (family, flag) = if addr.is_ipv4() {
+        ("IPv4", "")
+    } else {
+        ("IPv6", "-6 ")
+    };
+    let kind = match named.name() {
+        Some("EHOSTUNREACH") => Some("unreachable"),
+        Some("EACCES") => Some("prohibit"),
+        Some("EINVAL") => Some("blackhole"),
+        _ => None,
+    };
+    draft = match kind {
+        Some(kind) => draft
+            .cause(
+                format!("a route of this host forbids it: it is of the type {kind}"),
+                Confirmed,
+                "the kernel found a route, and its type is a refusal",
+            )
+            .fix("see that route", format!("ip {flag}route show type {kind}")),
         _ if own.is_empty() => draft.cause(
             format!("this host has no {family} address beyond loopback"),
             Confirmed,
@@ -103,9 +125,12 @@ fn no_route(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
         draft = draft.advice("use the host's IPv4 address");
     }
     draft
-        .advice(format!(
-            "or add a route to {ip}: ip route add, with the gateway that leads there"
-        ))
+        .advice(match kind {
+            Some(_) => format!("take it away, or add a narrower one to {ip}, with its gateway"),
+            None => {
+                format!("or add a route to {ip}: ip route add, with the gateway that leads there")
+            }
+        })
         .done()
 }
 
@@ -510,9 +535,43 @@ fn unreached_unnamed(failure: &Failure, answers: &Answers) -> Option<Diagnosis> 
     .done()
 }
 
-fn link_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+/// EACCES over IPv6: the kernel says so of a prohibition that came by ICMPv6,
+/// and of a rule of its own.
+fn denied_unnamed(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
+    let addr = target(failure)?;
+    let eacces = failure.errno().and_then(Errno::name) == Some("EACCES");
+    if failure.stage() != Stage::Connect
+        || failure.code() != Code::CONNECT_DENIED_FIREWALL
+        || !eacces
+        || addr.is_ipv4()
+        || answers.is_local(addr.ip())
+    {
+        return None;
     }
+    // A prohibition among the routes of this host would have been found.
+    let code = match answers.route {
+        Some(Route::Way { .. }) => Code::CONNECT_REJECTED,
+        _ => failure.code(),
+    };
+    Draft::of(failure, code, "the connection is prohibited")
+        .cause(
+            "a router or firewall on the way prohibits it, by ICMPv6",
+            Possible,
+            "the kernel answers EACCES to that",
+        )
+        .cause(
+            "a rule of this host rejects it",
+            Possible,
+            "the kernel answers the same",
+        )
+        .fix(
+            "read the rules of this host",
+            format!("{}nft list ruleset", sudo(answers)),
+        )
+        .fix("or try again", netloom("connect", &endpoint(failure, addr)))
+        .unchecked(
+            "who prohibits it",
+            "a further try: routers limit how often they answer",
+        )
+        .done()
 }

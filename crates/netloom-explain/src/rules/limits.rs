@@ -9,6 +9,9 @@ use super::draft::{Draft, sudo};
 
 pub(super) const RULES: &[Rule] = &[no_descriptors];
 
+/// From here on `fs.file-max` is no limit: systemd sets it to 2^63 - 1.
+const ENDLESS: u64 = 1 << 62;
+
 fn no_descriptors(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
     if !matches!(
         failure.code(),
@@ -36,7 +39,7 @@ fn no_descriptors(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
     .knows(format!("of them {}", kinds.join(", ")), "/proc/self/fd");
     let of_host = failure.errno().and_then(netloom_base::failure::Errno::name) == Some("ENFILE");
     if let Some((open, most)) = found.host.filter(|_| of_host) {
-        return draft
+        let draft = draft
             .knows(
                 format!("{open} files are open on this host, {most} may be"),
                 "/proc/sys/fs/file-nr",
@@ -45,16 +48,18 @@ fn no_descriptors(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
                 "the whole host has run out of files",
                 Confirmed,
                 "the kernel answered ENFILE, not EMFILE",
-            )
-            .fix(
-                "allow more",
-                format!(
-                    "{}sysctl -w fs.file-max={}",
-                    sudo(answers),
-                    most.saturating_mul(2)
-                ),
-            )
-            .done();
+            );
+        // Where it is as good as endless, more of it is no help.
+        return if most < ENDLESS {
+            let command = format!("{}sysctl -w fs.file-max={}", sudo(answers), most * 2);
+            draft.fix("allow more", command).done()
+        } else {
+            draft
+                .advice(
+                    "close files: some other limit of this host, such as its memory, is reached",
+                )
+                .done()
+        };
     }
     let sockets = found
         .kinds

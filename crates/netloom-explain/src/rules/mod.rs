@@ -20,6 +20,7 @@ mod greet;
 mod heard;
 mod http;
 mod known;
+mod lacking;
 mod limits;
 mod path;
 mod proxy;
@@ -31,7 +32,7 @@ mod talk;
 mod tests;
 mod tls;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use netloom_base::failure::Fact;
 use netloom_base::{Code, Diagnosis, Endpoint, Failure, Stage};
@@ -48,6 +49,7 @@ pub const RULES: &[&[Rule]] = &[
     proxy::RULES,
     greet::RULES,
     path::RULES,
+    lacking::RULES,
     bind::RULES,
     refused::RULES,
     connect::RULES,
@@ -109,4 +111,12 @@ pub fn unix_name(failure: &Failure) -> Option<String> {
     let endpoint: Endpoint = failure.endpoint()?.parse().ok()?;
     let is_unix = endpoint.scheme() == "unix";
     is_unix.then(|| endpoint.opaque().map(str::to_owned))?
+}
+
+/// Whether each interface has a network of this kind of its own.
+fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
 }

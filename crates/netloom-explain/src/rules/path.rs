@@ -103,7 +103,10 @@ fn left_over(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
             )
             .fix("remove it", format!("rm {}", shell_words::quote(&name))),
     };
-    draft.fix("start the server again", listen(&name)).done()
+    draft
+        .advice("start the server again")
+        .fix("or one to test with", format!("{} --echo", listen(&name)))
+        .done()
 }
 
 fn nothing_there(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {

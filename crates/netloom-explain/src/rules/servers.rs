@@ -72,11 +72,33 @@ pub(super) fn failed(failure: &Failure, answers: &Answers) -> Option<Diagnosis> 
                 if Errno::named(errno)
                     .is_some_and(|errno| errno.name() == Some("ECONNREFUSED")) =>
             {
-                draft.cause(
-                    format!("no name server runs on {who}"),
-                    Confirmed,
-                    "the host itself says that its port is closed",
-                )
+                let mut ways = answers.servers.iter();
+                let here = ways.any(|way| way.server == *server && way.runs == Some(false));
+                let alone = told.len() == 1;
+                if here {
+                    draft
+                        .knows(
+                            format!("no socket of this host has UDP port {}", server.port()),
+                            "/proc/net/udp",
+                        )
+                        .cause(
+                            format!("no name server runs on {who}, which is this host"),
+                            if alone { Confirmed } else { Likely },
+                            "nobody has its port",
+                        )
+                } else {
+                    draft
+                        .cause(
+                            format!("no name server runs on {who}"),
+                            Likely,
+                            "a closed UDP port is answered so, by ICMP",
+                        )
+                        .cause(
+                            format!("a firewall rejects questions to {who}"),
+                            Possible,
+                            "that looks the same from this end",
+                        )
+                }
             }
             errno if Errno::named(errno).is_some() => draft.cause(
                 format!("{who} cannot be reached"),

@@ -311,3 +311,258 @@ fn every_code_of_a_rule_stands_in_the_catalogue() {
         assert!(CODES.iter().any(|card| card.code == code.name()));
     }
 }
+
+mod lacking {
+    //! What this host lacks, and what the kernel calls it.
+
+    use netloom_transport::probe::Interface;
+
+    use super::*;
+
+    fn failed(stage: Stage, code: Code, errno: i32, url: &str) -> Failure {
+        let tried = url.strip_prefix("tcp://").unwrap();
+        Failure::new(stage, Side::Us, code)
+            .fact(Fact::Errno(Errno(errno)))
+            .fact(Fact::Tried(addr(tried)))
+            .at(url)
+    }
+
+    fn own(ip: &str) -> Address {
+        Address {
+            ip: ip.parse().unwrap(),
+            prefix: 64,
+            interface: 1,
+            tentative: false,
+        }
+    }
+
+    fn interface(index: u32, name: &str) -> Interface {
+        Interface {
+            index,
+            name: name.to_owned(),
+            up: true,
+            running: true,
+            loopback: name == "lo",
+            multicast: false,
+        }
+    }
+
+    const WAY: Route = Route::Way {
+        local: false,
+        interface: 2,
+        via: None,
+        from: None,
+    };
+
+    #[test]
+    fn a_blackhole_is_no_missing_scope() {
+        for url in ["tcp://192.0.2.1:80", "tcp://[2001:db8::1]:80"] {
+            let failure = failed(Stage::Connect, Code::BIND_NO_SCOPE, 22, url);
+            let mut answers = Answers {
+                route: Some(Route::Refused(22)),
+                ..Answers::default()
+            };
+            let diagnosis = diagnose(&failure, &answers);
+            assert_eq!(diagnosis.code.name(), "connect.unreachable.no-route");
+            assert_eq!(diagnosis.causes[0].verdict, Verdict::Confirmed);
+            assert!(diagnosis.causes[0].text.contains("blackhole"));
+            // Whatever else it is, it is not the scope of such an address.
+            for route in [None, Some(WAY)] {
+                answers.route = route;
+                let diagnosis = diagnose(&failure, &answers);
+                assert_eq!(diagnosis.code.name(), "connect.other");
+                let sure = |cause: &Cause| cause.verdict == Verdict::Confirmed;
+                assert!(!diagnosis.causes.iter().any(sure), "{diagnosis}");
+            }
+        }
+        let linked = "tcp://[fe80::1]:80";
+        let failure = failed(Stage::Connect, Code::BIND_NO_SCOPE, 22, linked);
+        let diagnosis = diagnose(&failure, &Answers::default());
+        assert_eq!(diagnosis.code.name(), "bind.no-scope");
+    }
+
+    #[test]
+    fn ipv6_that_is_off_is_told_with_how_to_switch_it_on_or_do_without() {
+        let answers = Answers {
+            user: Some(1000),
+            addresses: Some(vec![own("127.0.0.1")]),
+            no_v6: Some(true),
+            ..recorded(&[])
+        };
+        for (stage, code, exact, verb) in [
+            (
+                Stage::Connect,
+                Code::CONNECT_NO_LOCAL_PORT,
+                "create.family-unsupported",
+                "connect",
+            ),
+            (
+                Stage::Bind,
+                Code::BIND_NOT_LOCAL,
+                "bind.not-local",
+                "listen",
+            ),
+        ] {
+            let failure = failed(stage, code, 99, "tcp://[::1]:80");
+            let diagnosis = diagnose(&failure, &answers);
+            assert_eq!(diagnosis.code.name(), exact);
+            assert_eq!(diagnosis.causes.len(), 1);
+            assert_eq!(
+                diagnosis.causes[0].text,
+                "IPv6 is switched off on this host"
+            );
+            assert_eq!(diagnosis.causes[0].verdict, Verdict::Confirmed);
+            let commands: Vec<&str> = diagnosis
+                .fixes
+                .iter()
+                .filter_map(|fix| fix.command.as_deref())
+                .collect();
+            let there = format!("netloom {verb} tcp://127.0.0.1:80");
+            assert_eq!(
+                commands,
+                [
+                    "sudo sysctl -w net.ipv6.conf.all.disable_ipv6=0",
+                    there.as_str()
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn a_loopback_without_its_address_is_told_as_such() {
+        let mut answers = Answers {
+            addresses: Some(vec![own("127.0.0.1"), own("2001:db8::5")]),
+            no_v6: Some(false),
+            ..recorded(&[])
+        };
+        let failure = failed(
+            Stage::Connect,
+            Code::CONNECT_NO_LOCAL_PORT,
+            99,
+            "tcp://[::1]:80",
+        );
+        let diagnosis = diagnose(&failure, &answers);
+        assert_eq!(diagnosis.code.name(), "create.family-unsupported");
+        assert_eq!(
+            diagnosis.causes[0].text,
+            "no interface of this host has ::1"
+        );
+        // With the address there, it really is the ports.
+        answers.addresses = Some(vec![own("::1")]);
+        let diagnosis = diagnose(&failure, &answers);
+        assert_eq!(diagnosis.code.name(), "connect.no-local-port");
+    }
+
+    #[test]
+    fn a_number_that_no_interface_has_is_told_with_those_there_are() {
+        let answers = Answers {
+            route: Some(Route::Refused(101)),
+            interfaces: Some(vec![interface(1, "lo"), interface(2, "eth0")]),
+            ..Answers::default()
+        };
+        for (stage, code, errno) in [
+            (Stage::Connect, Code::CONNECT_NO_ROUTE, 101),
+            (Stage::Bind, Code::BIND_NO_DEVICE, 19),
+        ] {
+            let failure = failed(stage, code, errno, "tcp://[fe80::1%99]:80");
+            let told = diagnose(&failure, &answers);
+            assert_eq!(told.code.name(), "bind.no-device");
+            assert!(told.summary.contains("the number 99"), "{told}");
+            assert!(told.to_string().contains("lo (1), eth0 (2)"), "{told}");
+            let command = told.fixes[0].command.as_deref().unwrap();
+            assert!(command.ends_with("'tcp://[fe80::1%eth0]:80'"), "{command}");
+        }
+        // One that exists is not to blame.
+        let failure = failed(
+            Stage::Connect,
+            Code::CONNECT_NO_ROUTE,
+            101,
+            "tcp://[fe80::1%2]:80",
+        );
+        let told = diagnose(&failure, &answers);
+        assert_eq!(told.code.name(), "connect.unreachable.no-route");
+    }
+
+    #[test]
+    fn a_prohibition_over_ipv6_is_nobodys_until_somebody_is_heard() {
+        let failure = failed(
+            Stage::Connect,
+            Code::CONNECT_DENIED_FIREWALL,
+            13,
+            "tcp://[2001:db8::1]:80",
+        );
+        let answers = Answers {
+            route: Some(WAY),
+            ..Answers::default()
+        };
+        let diagnosis = diagnose(&failure, &answers);
+        assert_eq!(diagnosis.code.name(), "connect.rejected.firewall");
+        assert_eq!(diagnosis.causes.len(), 2);
+        let possible = |cause: &Cause| cause.verdict == Verdict::Possible;
+        assert!(diagnosis.causes.iter().all(possible), "{diagnosis}");
+
+        let icmp = Icmp {
+            kind: 1,
+            code: 1,
+            from: "2001:db8:1::1".parse().unwrap(),
+        };
+        let diagnosis = diagnose(&failure.fact(Fact::Icmp(icmp)), &answers);
+        assert_eq!(diagnosis.code.name(), "connect.rejected.firewall");
+        assert_eq!(diagnosis.causes[0].verdict, Verdict::Confirmed);
+    }
+
+    #[test]
+    fn an_interface_that_may_not_be_named_is_no_port_that_may_not_be_bound() {
+        let failure = Failure::new(Stage::Bind, Side::Us, Stage::Bind.other())
+            .fact(Fact::Errno(Errno(1)))
+            .at("tcp://127.0.0.1:8080,device=eth0");
+        let answers = Answers {
+            program: Some("/usr/bin/netloom".into()),
+            ..recorded(&[])
+        };
+        let diagnosis = diagnose(&failure, &answers);
+        assert_eq!(diagnosis.code.name(), "bind.other");
+        assert_eq!(
+            diagnosis.fixes[0].command.as_deref(),
+            Some("sudo setcap cap_net_raw+ep /usr/bin/netloom")
+        );
+    }
+}
+
+#[test]
+fn a_limit_of_files_that_is_endless_is_not_doubled() {
+    use netloom_transport::probe::Descriptors;
+    let failure = Failure::new(Stage::Create, Side::Os, Code::CREATE_NO_DESCRIPTORS)
+        .fact(Fact::Errno(Errno(23)));
+    let commands = |most| {
+        let answers = Answers {
+            descriptors: Some(Descriptors {
+                open: 10,
+                limit: 1024,
+                hard_limit: 1024,
+                kinds: vec![],
+                host: Some((5, most)),
+            }),
+            ..recorded(&[])
+        };
+        let fixes = diagnose(&failure, &answers).fixes;
+        fixes.into_iter().filter_map(|fix| fix.command).collect()
+    };
+    let commands: [Vec<String>; 2] = [commands(4096), commands(i64::MAX as u64)];
+    assert_eq!(commands[0], ["sudo sysctl -w fs.file-max=8192"]);
+    assert!(commands[1].is_empty(), "{commands:?}");
+}
+
+#[test]
+fn a_left_over_socket_file_is_its_own_servers_to_make_again() {
+    let failure = Failure::new(Stage::Connect, Side::Peer, Code::CONNECT_STALE_SOCKET)
+        .at("unix:/run/db.sock");
+    let answers = Answers {
+        unix: Some(vec![]),
+        ..recorded(&[])
+    };
+    let told = diagnose(&failure, &answers).to_string();
+    let order = ["rm /run/db.sock", "start the server again", "--echo"];
+    let places: Vec<usize> = order.iter().map(|word| told.find(word).unwrap()).collect();
+    assert!(places.is_sorted(), "{told}");
+}

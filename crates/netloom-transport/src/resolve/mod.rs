@@ -15,6 +15,7 @@ mod sift;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod udp;
 mod verdict;
 
 use std::net::IpAddr;

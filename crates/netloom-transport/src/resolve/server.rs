@@ -9,19 +9,19 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use hickory_resolver::Resolver;
 use hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
 };
 use hickory_resolver::lookup::Lookup;
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::RecordType;
-use hickory_resolver::{Resolver, TokioResolver};
 use netloom_base::failure::Errno;
 
 use super::Pace;
 use super::config::Config;
+use super::udp::Hearing;
 use crate::cx::Cx;
 use crate::race::{Run, stagger};
 
@@ -97,32 +97,34 @@ impl Asked {
 pub(super) struct Servers {
     config: Config,
     pace: Pace,
-    resolvers: Vec<(SocketAddr, TokioResolver)>,
+    each: Vec<Server>,
+}
+
+/// One of them, and whoever asks it.
+pub(super) struct Server {
+    pub(super) addr: SocketAddr,
+    pub(super) resolver: Resolver<Hearing>,
+    hearing: Hearing,
 }
 
 impl Servers {
     pub(super) fn new(config: Config, pace: Pace) -> Result<Self, String> {
-        let mut resolvers = Vec::new();
-        for server in config.asked() {
-            let resolver = only(server, pace).map_err(|error| error.to_string())?;
-            resolvers.push((server, resolver));
+        let mut each = Vec::new();
+        for addr in config.asked() {
+            each.push(Server::new(addr, pace).map_err(|error| error.to_string())?);
         }
-        if resolvers.is_empty() {
+        if each.is_empty() {
             return Err("no name server is configured".to_owned());
         }
-        Ok(Servers {
-            config,
-            pace,
-            resolvers,
-        })
+        Ok(Servers { config, pace, each })
     }
 
     pub(super) fn config(&self) -> &Config {
         &self.config
     }
 
-    pub(super) fn resolvers(&self) -> &[(SocketAddr, TokioResolver)] {
-        &self.resolvers
+    pub(super) fn each(&self) -> &[Server] {
+        &self.each
     }
 
     /// Asks for one record of a full name.
@@ -130,20 +132,20 @@ impl Servers {
         let began = cx.now();
         let ask = |&place: &usize| async move {
             let left = within.saturating_sub(cx.now() - began);
-            let (_, resolver) = &self.resolvers[place];
-            let heard = cx.timeout(left, lookup(resolver, full, family)).await;
+            let server = &self.each[place];
+            let heard = cx.timeout(left, server.lookup(full, family)).await;
             heard.unwrap_or(Heard {
                 answer: Answer::Silence,
                 remembered: false,
             })
         };
-        let field = 0..self.resolvers.len();
+        let field = 0..self.each.len();
         let runs = stagger(cx, field, self.pace.delay, ask, |heard| {
             heard.answer.is_final()
         })
         .await;
         let by_server = |run: Run<usize, Heard>| Run {
-            who: self.resolvers[run.who].0,
+            who: self.each[run.who].addr,
             began: run.began,
             took: run.took,
             result: run.result,
@@ -156,56 +158,70 @@ impl Servers {
     }
 }
 
-/// A resolver that knows one server. The rest is ours: the hosts file, the
-/// search domains, and how long to wait.
-fn only(server: SocketAddr, pace: Pace) -> Result<TokioResolver, NetError> {
-    let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
-    for connection in &mut connections {
-        connection.port = server.port();
-    }
-    let server = NameServerConfig::new(server.ip(), true, connections);
-    let mut options = ResolverOpts::default();
-    options.timeout = pace.limit;
-    options.attempts = 0; // UDP questions are repeated below; an error is not asked for twice
-    options.cache_size = CACHE;
-    options.use_hosts_file = ResolveHosts::Never;
-    options.num_concurrent_reqs = 1;
-    // With them kept, an alias over two answers is followed once too often (0.26.3).
-    options.preserve_intermediates = false;
-    Resolver::builder_with_config(
-        ResolverConfig::from_name_servers(vec![server]),
-        TokioRuntimeProvider::default(),
-    )
-    .with_options(options)
-    .build()
-}
-
-async fn lookup(resolver: &TokioResolver, full: &str, family: Family) -> Heard {
-    let record = match family {
-        Family::V4 => RecordType::A,
-        Family::V6 => RecordType::AAAA,
-    };
-    let mut work = pin!(resolver.lookup(full, record));
-    // What is ready before a packet could come was in the cache.
-    let at_once = poll_fn(|task| {
-        Poll::Ready(match work.as_mut().poll(task) {
-            Poll::Ready(result) => Some(result),
-            Poll::Pending => None,
+impl Server {
+    /// A resolver that knows one server. The rest is ours: the hosts file, the
+    /// search domains, and how long to wait.
+    fn new(addr: SocketAddr, pace: Pace) -> Result<Self, NetError> {
+        let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
+        for connection in &mut connections {
+            connection.port = addr.port();
+        }
+        let config = NameServerConfig::new(addr.ip(), true, connections);
+        let mut options = ResolverOpts::default();
+        options.timeout = pace.limit;
+        options.attempts = 0; // UDP questions are repeated below; an error is not asked for twice
+        options.cache_size = CACHE;
+        options.use_hosts_file = ResolveHosts::Never;
+        options.num_concurrent_reqs = 1;
+        // With them kept, an alias over two answers is followed once too often (0.26.3).
+        options.preserve_intermediates = false;
+        let hearing = Hearing::default();
+        let config = ResolverConfig::from_name_servers(vec![config]);
+        let resolver = Resolver::builder_with_config(config, hearing.clone())
+            .with_options(options)
+            .build()?;
+        Ok(Server {
+            addr,
+            resolver,
+            hearing,
         })
-    })
-    .await;
-    let (result, at_once) = match at_once {
-        Some(result) => (result, true),
-        None => (work.await, false),
-    };
-    let answer = read(result);
-    Heard {
-        remembered: at_once && answer.is_final(),
-        answer,
+    }
+
+    async fn lookup(&self, full: &str, family: Family) -> Heard {
+        let record = match family {
+            Family::V4 => RecordType::A,
+            Family::V6 => RecordType::AAAA,
+        };
+        let mut work = pin!(self.resolver.lookup(full, record));
+        // What is ready before a packet could come was in the cache.
+        let at_once = poll_fn(|task| {
+            Poll::Ready(match work.as_mut().poll(task) {
+                Poll::Ready(result) => Some(result),
+                Poll::Pending => None,
+            })
+        })
+        .await;
+        let (result, at_once) = match at_once {
+            Some(result) => (result, true),
+            None => (work.await, false),
+        };
+        let answer = self.read(result);
+        Heard {
+            remembered: at_once && answer.is_final(),
+            answer,
+        }
+    }
+
+    /// What a result says; hickory keeps to itself why no question left.
+    pub(super) fn read(&self, result: Result<Lookup, NetError>) -> Answer {
+        match (result, self.hearing.heard()) {
+            (Err(NetError::NoConnections), Some(errno)) => Answer::Error(errno.to_string().into()),
+            (result, _) => read(result),
+        }
     }
 }
 
-pub(super) fn read(result: Result<Lookup, NetError>) -> Answer {
+fn read(result: Result<Lookup, NetError>) -> Answer {
     let error = match result {
         Ok(lookup) => {
             let addresses: Vec<IpAddr> = lookup

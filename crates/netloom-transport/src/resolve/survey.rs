@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hickory_resolver::proto::rr::RecordType;
 
-use super::server::{Answer, Servers, read};
+use super::server::{Answer, Servers};
 use crate::cx::Cx;
 use crate::net::NameServer;
 use crate::race::stagger;
@@ -16,10 +16,11 @@ impl Servers {
     /// Asks each for the root zone's name servers, all at the same time.
     pub(super) async fn survey(&self, cx: &Cx) -> Vec<NameServer> {
         let ask = |&place: &usize| async move {
-            let (_, resolver) = &self.resolvers()[place];
-            resolver.clear_cache();
-            let asked = resolver.lookup(".", RecordType::NS);
-            match cx.timeout(PATIENCE, asked).await.map(read) {
+            let server = &self.each()[place];
+            server.resolver.clear_cache();
+            let asked = server.resolver.lookup(".", RecordType::NS);
+            let answer = cx.timeout(PATIENCE, asked).await;
+            match answer.map(|result| server.read(result)) {
                 // The answer has no addresses in it; a server that knows only
                 // the names it is given says that there is no such name.
                 Some(Answer::Addresses(_) | Answer::NoData | Answer::NoName) => None,
@@ -27,10 +28,10 @@ impl Servers {
                 Some(Answer::Silence) | None => Some("nothing".to_owned()),
             }
         };
-        let all = 0..self.resolvers().len();
+        let all = 0..self.each().len();
         let runs = stagger(cx, all, Duration::ZERO, ask, |_| false).await;
         let surveyed = |run: crate::race::Run<usize, Option<String>>| NameServer {
-            server: self.resolvers()[run.who].0,
+            server: self.each()[run.who].addr,
             wrong: run.result.flatten(),
             took: run.took,
         };

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use netloom_base::failure::{Fact, Step};
+use netloom_base::failure::{Errno, Fact, Step};
 use netloom_base::{Code, Failure, Moment, Side, Stage};
 
 use super::Pace;
@@ -229,10 +229,16 @@ impl<'a> Verdict<'a> {
                 ..
             }) = &run.result
             {
-                return format!(
-                    "the name server {} answered {error} for `{}`",
-                    run.who, self.name
-                );
+                let (who, name) = (run.who, self.name);
+                return match Errno::named(error).and_then(Errno::name) {
+                    Some("ECONNREFUSED") => {
+                        format!("no name server listens on {who}, which was asked for `{name}`")
+                    }
+                    Some(errno) => {
+                        format!("the name server {who} cannot be reached for `{name}`: {errno}")
+                    }
+                    None => format!("the name server {who} answered {error} for `{name}`"),
+                };
             }
         }
         format!("the resolver could not answer for `{}`", self.name)

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::addresses::LocalAddress;
 use crate::way::Through;
-#[cfg(not(target_os = "linux"))]
-use netloom_base::Side;
+#[cfg(target_os = "linux")]
+use netloom_base::failure::Errno;
 use netloom_base::failure::Fact;
-use netloom_base::{Failure, Stage, settings};
+use netloom_base::{Failure, Side, Stage, settings};
 use socket2::{SockRef, Socket, TcpKeepalive};
 
 settings! {
@@ -105,10 +105,7 @@ impl Common<'_> {
             if let Some(device) = self.device {
                 socket
                     .bind_device(Some(device.as_bytes()))
-                    .map_err(|error| {
-                        Failure::from_io(Stage::Bind, error)
-                            .message(format!("the interface `{device}` cannot be used"))
-                    })?;
+                    .map_err(|error| unusable(device, error))?;
             }
             if let Some(algorithm) = self.congestion {
                 socket
@@ -139,6 +136,19 @@ impl Common<'_> {
     }
 }
 
+/// Why an interface cannot be used. Before Linux 5.7 naming one needs a right,
+/// and it is not the port that is refused then.
+#[cfg(target_os = "linux")]
+fn unusable(device: &str, error: io::Error) -> Failure {
+    let failure = match error.raw_os_error() {
+        Some(errno @ (libc::EPERM | libc::EACCES)) => {
+            Failure::new(Stage::Bind, Side::Us, Stage::Bind.other()).fact(Fact::Errno(Errno(errno)))
+        }
+        _ => Failure::from_io(Stage::Bind, error),
+    };
+    failure.message(format!("the interface `{device}` cannot be used"))
+}
+
 fn option(name: &'static str, result: io::Result<()>) -> Result<(), Failure> {
     result.map_err(|error| {
         Failure::from_io(Stage::Create, error).message(format!("the option `{name}` cannot be set"))
@@ -161,4 +171,18 @@ pub(super) fn make(addr: SocketAddr) -> Result<Socket, Failure> {
         .set_nonblocking(true)
         .map_err(|error| Failure::from_io(Stage::Create, error))?;
     Ok(socket)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use netloom_base::Code;
+
+    use super::*;
+
+    #[test]
+    fn a_right_to_interfaces_is_not_a_right_to_ports() {
+        let failed = |errno| unusable("eth7", io::Error::from_raw_os_error(errno)).code();
+        assert_eq!(failed(libc::EPERM).name(), "bind.other");
+        assert_eq!(failed(libc::ENODEV), Code::BIND_NO_DEVICE);
+    }
 }

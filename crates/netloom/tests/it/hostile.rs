@@ -109,6 +109,8 @@ fn a_reset_in_the_middle_of_a_transfer_is_told_with_what_had_moved() {
         ),
         "{failed}"
     );
+    assert!(failed["received"].as_u64() > Some(0), "{failed}");
+    assert!(failed["sent"].is_u64(), "{failed}");
     serves_on(&server);
 }
 

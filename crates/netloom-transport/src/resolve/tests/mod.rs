@@ -186,6 +186,31 @@ fn silence_is_a_timeout_that_names_who_was_silent() {
     assert!(asked.len() >= 2);
 }
 
+/// The kernel hears at once that a UDP port is closed (RFC 1122 §4.1.3.3).
+#[test]
+fn a_closed_port_is_told_at_once_and_by_name() {
+    let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let at = closed.local_addr().unwrap();
+    drop(closed);
+    let (failure, took) = run(|cx| async move {
+        let config = Config {
+            servers: vec![at],
+            ..Config::default()
+        };
+        let began = cx.now();
+        let found = dns(config, never).lookup("web.example", &cx).await;
+        (found.unwrap_err(), cx.now() - began)
+    });
+    assert!(took < PACE.limit / 2, "{took:?}");
+    assert_eq!(failure.code(), Code::RESOLVE_SERVER_FAILED);
+    assert_eq!(answered(failure.facts(), A), ["ECONNREFUSED"]);
+    let summary = failure.summary();
+    assert!(
+        summary.contains(&format!("no name server listens on {at}")),
+        "{summary}"
+    );
+}
+
 #[test]
 fn one_family_is_enough() {
     let (found, _) = look_up("four.example", never, |_, record, _| match record {
