@@ -289,7 +289,7 @@ fn clock(machine: &Machine, health: &Health) -> Vec<Check> {
     let Some(clock) = health.clock else {
         return Vec::new();
     };
-    vec![if clock.kept {
+    vec![if clock.synchronised {
         let error = clock.error.as_secs_f64();
         let text = format!("kept by a time service, at most {error:.3} s wrong");
         Check::new("clock", Fine, text, "adjtimex")

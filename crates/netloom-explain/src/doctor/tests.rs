@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use netloom_transport::net::NameServer;
 use netloom_transport::probe::{
-    Address, ClockHealth, Descriptors, Health, Interface, PortSettings, Route,
+    Address, ClockState, Descriptors, Health, Interface, PortSettings, Route,
 };
 
 use super::*;
@@ -40,8 +40,8 @@ fn sound() -> Machine {
             time_wait: Some(3),
             tracked: Some((10, 1000)),
             no_v6: Some(false),
-            clock: Some(ClockHealth {
-                kept: true,
+            clock: Some(ClockState {
+                synchronised: true,
                 error: Duration::from_millis(2),
             }),
         }),
@@ -189,6 +189,6 @@ fn a_clock_before_this_program_is_wrong() {
         .clock
         .as_mut()
         .unwrap()
-        .kept = false;
+        .synchronised = false;
     says(&machine, "clock", Standing::Noted, "no time service");
 }

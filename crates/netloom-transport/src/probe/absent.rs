@@ -13,6 +13,10 @@ pub(super) fn effective_user() -> Option<u32> {
     None
 }
 
+pub(super) fn clock() -> Option<ClockState> {
+    None
+}
+
 pub(super) mod sockets {
     use super::{Entry, Flow, SocketAddr, TcpInfo};
 
@@ -85,11 +89,7 @@ pub(super) mod health {
 }
 
 pub(super) mod limits {
-    use super::{ClockState, Descriptors, ListenDrops, PortSettings};
-
-    pub(in crate::probe) fn clock() -> Option<ClockState> {
-        None
-    }
+    use super::{Descriptors, ListenDrops, PortSettings};
 
     pub(in crate::probe) fn port_settings() -> Option<PortSettings> {
         None

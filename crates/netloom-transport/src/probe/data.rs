@@ -389,6 +389,8 @@ pub struct ListenDrops {
 pub struct ClockState {
     /// Whether somebody keeps it in time: an NTP client, or whoever runs this machine.
     pub synchronised: bool,
+    /// How wrong it may be at most, as they say.
+    pub error: Duration,
 }
 
 /// The descriptors of this process.

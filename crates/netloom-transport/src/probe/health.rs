@@ -1,6 +1,6 @@
 //! What a host is set to and allowed, as plain data.
 
-use std::time::Duration;
+use super::data::ClockState;
 
 /// What this process may do, and what the host is set to. `None` where this
 /// system does not say.
@@ -23,16 +23,7 @@ pub struct Health {
     /// Whether IPv6 is switched off.
     pub no_v6: Option<bool>,
     /// The calendar clock.
-    pub clock: Option<ClockHealth>,
-}
-
-/// How far the calendar clock can be believed (adjtimex(2)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClockHealth {
-    /// Whether a time service keeps it.
-    pub kept: bool,
-    /// How wrong it may be at most, as that service says.
-    pub error: Duration,
+    pub clock: Option<ClockState>,
 }
 
 /// Capabilities that matter to a network program, with their number.

@@ -30,7 +30,7 @@ use linux as os;
 
 pub use netloom_base::failure::Icmp;
 
-pub use health::{CAPABILITIES, ClockHealth, Health};
+pub use health::{CAPABILITIES, Health};
 
 pub use data::{
     Address, ClockState, Congestion, Descriptors, DialEnd, Dialled, Entry, Holder, Interface,
@@ -186,7 +186,7 @@ impl Probe {
 
     /// Whether somebody keeps this host's clock in time. Source: adjtimex(2).
     pub fn clock(&self) -> Option<ClockState> {
-        os::limits::clock()
+        os::clock()
     }
 
     /// The names in the hosts file. Source: /etc/hosts.

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::sys;
-use crate::probe::data::{ClockState, Descriptors, ListenDrops, PortSettings};
+use crate::probe::data::{Descriptors, ListenDrops, PortSettings};
 
 /// The most descriptors whose kind is looked at.
 const MOST_KINDS: u64 = 4_096;
@@ -16,11 +16,6 @@ pub(in crate::probe) fn port_settings() -> Option<PortSettings> {
         unprivileged_start: start.and_then(|n| n.trim().parse().ok()).unwrap_or(1024),
         ephemeral: (range.next()?.ok()?, range.next()?.ok()?),
     })
-}
-
-pub(in crate::probe) fn clock() -> Option<ClockState> {
-    let synchronised = sys::clock_is_synchronised()?;
-    Some(ClockState { synchronised })
 }
 
 pub(in crate::probe) fn listen_drops() -> Option<ListenDrops> {

@@ -10,4 +10,4 @@ pub(super) mod sockets;
 #[allow(unsafe_code, reason = "the system calls that no safe crate wraps")]
 mod sys;
 
-pub(super) use sys::effective_user;
+pub(super) use sys::{clock, effective_user};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::probe::health::ClockHealth;
+use crate::probe::data::ClockState;
 
 /// Waits through the reactor until a socket is connected, or failed to.
 pub(super) fn watch(socket: socket2::Socket) -> io::Result<AsyncFd<socket2::Socket>> {
@@ -27,15 +27,6 @@ pub(super) fn descriptor_limits() -> Option<(u64, u64)> {
     (result == 0).then_some((limit.rlim_cur, limit.rlim_max))
 }
 
-/// Whether the kernel was told of late that its clock is right (adjtimex(2)).
-pub(super) fn clock_is_synchronised() -> Option<bool> {
-    // SAFETY: all-zero is a valid timex: no mode is set, so that nothing is changed.
-    let mut clock: libc::timex = unsafe { std::mem::zeroed() };
-    // SAFETY: `clock` is a valid timex for the kernel to fill.
-    let state = unsafe { libc::adjtimex(&raw mut clock) };
-    (state >= 0).then_some(clock.status & libc::STA_UNSYNC == 0)
-}
-
 /// The user this process acts as.
 #[expect(
     clippy::unnecessary_wraps,
@@ -46,15 +37,15 @@ pub(in crate::probe) fn effective_user() -> Option<u32> {
     Some(unsafe { libc::geteuid() })
 }
 
-/// Whether a time service keeps the calendar clock, and how wrong it may be.
-pub(super) fn clock() -> Option<ClockHealth> {
+/// Whether somebody keeps the calendar clock in time, and how wrong it may be (adjtimex(2)).
+pub(in crate::probe) fn clock() -> Option<ClockState> {
     // SAFETY: all-zero is a valid timex that asks and changes nothing.
     let mut asked: libc::timex = unsafe { std::mem::zeroed() };
     // SAFETY: `asked` is a valid timex for the kernel to fill.
     let state = unsafe { libc::adjtimex(&raw mut asked) };
     let micros = u64::try_from(asked.maxerror).unwrap_or(0);
-    (state >= 0).then_some(ClockHealth {
-        kept: state != libc::TIME_ERROR && asked.status & libc::STA_UNSYNC == 0,
+    (state >= 0).then_some(ClockState {
+        synchronised: state != libc::TIME_ERROR && asked.status & libc::STA_UNSYNC == 0,
         error: Duration::from_micros(micros),
     })
 }
