@@ -65,21 +65,54 @@ pub fn catalogue() -> impl Iterator<Item = CodeCard> + Clone {
     CODES.iter().copied().chain(others)
 }
 
+/// Makes the codes of a room, each said once: a constant for each, and `CODES`,
+/// the same as rows of the catalogue.
+///
+/// ```
+/// netloom_base::codes! {
+///     SNAPPED = "rope.snapped", Connect, "the rope tore";
+///     TOO_SHORT = "rope.too-short", Connect, "the rope does not reach";
+/// }
+///
+/// assert_eq!(SNAPPED.stage(), netloom_base::Stage::Connect);
+/// assert_eq!(CODES[1].code, TOO_SHORT.name());
+/// ```
+#[macro_export]
 macro_rules! codes {
-    ($( $constant:ident = $name:literal, $stage:ident, $sentence:literal; )*) => {
-        /// The codes of the life cycle; protocols bring theirs with their cards.
-        impl Code {
-            $( #[doc = $sentence] pub const $constant: Code = Code::new($name, Stage::$stage, $sentence); )*
+    // Of the life cycle, whose codes are constants of `Code` itself.
+    (
+        $(#[$meta:meta])*
+        impl $owner:ident;
+        $($row:tt)*
+    ) => {
+        $(#[$meta])*
+        impl $owner {
+            $crate::codes!(@constants $($row)*);
         }
 
+        $crate::codes!(@cards $($row)*);
+    };
+    (@constants $( $constant:ident = $name:literal, $stage:ident, $sentence:literal; )*) => {
+        $(
+            #[doc = $sentence]
+            pub const $constant: $crate::Code = $crate::Code::new($name, $crate::Stage::$stage, $sentence);
+        )*
+    };
+    (@cards $( $constant:ident = $name:literal, $stage:ident, $sentence:literal; )*) => {
         /// The same as rows of the catalogue.
-        pub const CODES: &[CodeCard] = &[
-            $( CodeCard { code: $name, stage: Stage::$stage, sentence: $sentence } ),*
+        pub const CODES: &[$crate::CodeCard] = &[
+            $( $crate::CodeCard { code: $name, stage: $crate::Stage::$stage, sentence: $sentence } ),*
         ];
+    };
+    ($( $constant:ident = $name:literal, $stage:ident, $sentence:literal; )*) => {
+        $crate::codes!(@constants $( $constant = $name, $stage, $sentence; )*);
+        $crate::codes!(@cards $( $constant = $name, $stage, $sentence; )*);
     };
 }
 
 codes! {
+    /// The codes of the life cycle; protocols bring theirs with their cards.
+    impl Code;
     PARSE_ENDPOINT = "parse.endpoint", Parse, "the address cannot be read";
     PARSE_USAGE = "parse.usage", Parse, "the command line cannot be read";
     PARSE_CONFIG = "parse.config", Parse, "the configuration cannot be read";

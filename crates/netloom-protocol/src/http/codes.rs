@@ -1,19 +1,6 @@
 //! The failures that only HTTP can tell.
 
-use netloom_base::{Code, CodeCard, Stage};
-
-macro_rules! codes {
-    ($( $constant:ident = $name:literal, $stage:ident, $sentence:literal; )*) => {
-        $( #[doc = $sentence] pub const $constant: Code = Code::new($name, Stage::$stage, $sentence); )*
-
-        /// The same as rows of the catalogue.
-        pub const CODES: &[CodeCard] = &[
-            $( CodeCard { code: $name, stage: Stage::$stage, sentence: $sentence } ),*
-        ];
-    };
-}
-
-codes! {
+netloom_base::codes! {
     REDIRECT_LOOP = "http.redirect-loop", Greet, "the answers send the client round in circles";
     WRONG_HOST = "http.wrong-host", Greet, "the server does not serve the host that was asked for";
     PROXIED = "http.proxied", Greet, "a proxy answered instead of the server";

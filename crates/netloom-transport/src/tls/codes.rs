@@ -1,19 +1,6 @@
 //! The failures that only TLS can tell.
 
-use netloom_base::{Code, CodeCard, Stage};
-
-macro_rules! codes {
-    ($( $constant:ident = $name:literal, $stage:ident, $sentence:literal; )*) => {
-        $( #[doc = $sentence] pub const $constant: Code = Code::new($name, Stage::$stage, $sentence); )*
-
-        /// The same as rows of the catalogue.
-        pub const CODES: &[CodeCard] = &[
-            $( CodeCard { code: $name, stage: Stage::$stage, sentence: $sentence } ),*
-        ];
-    };
-}
-
-codes! {
+netloom_base::codes! {
     EXPIRED = "tls.expired", Tls, "the certificate has expired";
     EXPIRES_SOON = "tls.expires-soon", Tls, "a certificate expires within the time that was asked about";
     NOT_YET_VALID = "tls.not-yet-valid", Tls, "the certificate does not count yet";
