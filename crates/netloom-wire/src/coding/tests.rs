@@ -25,6 +25,20 @@ fn values() -> impl Strategy<Value = Value> {
     })
 }
 
+#[test]
+fn base64_has_the_vectors_of_rfc_4648() {
+    for (plain, coded) in [
+        ("", ""),
+        ("f", "Zg=="),
+        ("fo", "Zm8="),
+        ("foo", "Zm9v"),
+        ("foob", "Zm9vYg=="),
+        ("foobar", "Zm9vYmFy"),
+    ] {
+        assert_eq!(Coding::Base64.show(plain.as_bytes()), coded);
+    }
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_shown_and_read_back(bytes: Vec<u8>) {

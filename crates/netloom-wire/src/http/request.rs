@@ -3,8 +3,7 @@
 use std::error::Error;
 use std::fmt::{self, Write};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 
 /// A request's line and headers (RFC 9112 §3).
 ///
@@ -100,7 +99,10 @@ pub fn in_target(text: &str) -> String {
 
 /// The value of `authorization` for a user and a password (RFC 7617).
 pub fn basic(user: &str, password: &str) -> String {
-    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+    format!(
+        "Basic {}",
+        BASE64.encode(format!("{user}:{password}").as_bytes())
+    )
 }
 
 /// A token (RFC 9110 §5.6.2).

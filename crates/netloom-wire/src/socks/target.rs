@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
 
+use crate::http::basic;
+
 /// The longest name, user or password a proxy can be told, in bytes: SOCKS has
 /// one byte for a length.
 const LONGEST: usize = 255;
@@ -195,37 +197,10 @@ pub(super) fn connect(target: &Target, login: Option<&Login>) -> Result<Vec<u8>,
         if login.user.contains(':') || login.user.chars().any(char::is_control) {
             return Err(Unsayable::UserCharacter);
         }
-        let both = format!("{}:{}", login.user, login.password);
+        let basic = basic(&login.user, &login.password);
         // Writing to text cannot fail.
-        let _ = write!(
-            said,
-            "Proxy-Authorization: Basic {}\r\n",
-            base64(both.as_bytes())
-        );
+        let _ = write!(said, "Proxy-Authorization: {basic}\r\n");
     }
     said.push_str("\r\n");
     Ok(said.into_bytes())
-}
-
-/// Base64 (RFC 4648 §4).
-// To be joined with `wire::http`, which has the same for `Authorization`.
-pub(super) fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let all = group
-            .iter()
-            .chain([0, 0].iter())
-            .take(3)
-            .fold(0u32, |all, byte| all << 8 | u32::from(*byte));
-        for digit in 0..4 {
-            if digit > group.len() {
-                out.push('=');
-            } else {
-                let index = all >> (18 - 6 * digit) & 63;
-                out.push(char::from(DIGITS[index as usize]));
-            }
-        }
-    }
-    out
 }

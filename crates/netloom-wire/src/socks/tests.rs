@@ -2,7 +2,6 @@ use std::net::SocketAddr;
 
 use proptest::prelude::*;
 
-use super::target::base64;
 use super::*;
 
 fn name(text: &str, port: u16) -> Target {
@@ -198,20 +197,6 @@ fn nothing_can_be_smuggled_into_a_request() {
     assert_eq!(format!("{:?}", login("bob", "hunter2")), "Login(\"bob\")");
 }
 
-#[test]
-fn base64_as_in_rfc_4648() {
-    let pairs = [
-        ("", ""),
-        ("f", "Zg=="),
-        ("fo", "Zm8="),
-        ("foo", "Zm9v"),
-        ("foob", "Zm9vYg=="),
-    ];
-    for (plain, coded) in pairs {
-        assert_eq!(base64(plain.as_bytes()), coded);
-    }
-}
-
 fn protocols() -> impl Strategy<Value = Protocol> {
     prop_oneof![
         Just(Protocol::Socks5),
@@ -297,11 +282,5 @@ proptest! {
             let stream = [answer, &behind].concat();
             prop_assert_eq!(ends(protocol, false, &stream, &[]).1, Some(Ok(behind.clone())));
         }
-    }
-
-    #[test]
-    fn base64_has_four_digits_for_three_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-        let coded = base64(&bytes);
-        prop_assert_eq!(coded.len(), bytes.len().div_ceil(3) * 4);
     }
 }

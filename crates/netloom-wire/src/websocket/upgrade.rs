@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 
 use crate::http::{Head, Request, Unwritable};
 
@@ -17,7 +16,7 @@ pub struct Key(String);
 impl Key {
     /// A key of these bytes.
     pub fn new(random: [u8; 16]) -> Self {
-        Key(STANDARD.encode(random))
+        Key(BASE64.encode(&random))
     }
 
     /// A key as a client wrote it.
@@ -30,7 +29,7 @@ impl Key {
         let mut digest = sha1_smol::Sha1::new();
         digest.update(self.0.as_bytes());
         digest.update(GUID.as_bytes());
-        STANDARD.encode(digest.digest().bytes())
+        BASE64.encode(&digest.digest().bytes())
     }
 }
 
