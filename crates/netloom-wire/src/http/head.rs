@@ -54,18 +54,28 @@ impl Head {
     /// # Errors
     /// What is no head, is too long, or could be understood in two ways.
     pub fn read(bytes: &[u8]) -> Result<Option<(Head, usize)>, HeadError> {
+        // The default is the strict reading: no folded lines, no space before a
+        // colon, no line that is passed over.
+        Head::read_as(&ParserConfig::default(), LONGEST_HEAD, bytes)
+    }
+
+    /// The same with the lines of headers read in another way, and another
+    /// limit in bytes.
+    pub(crate) fn read_as(
+        way: &ParserConfig,
+        longest: usize,
+        bytes: &[u8],
+    ) -> Result<Option<(Head, usize)>, HeadError> {
         let start = bytes.iter().position(|byte| !b"\r\n".contains(byte));
         let text = &bytes[start.unwrap_or(bytes.len())..];
         let word = b"HTTP/1.";
         if !text.starts_with(&word[..word.len().min(text.len())]) {
             return Err(HeadError::NotHttp);
         }
-        let seen = &bytes[..bytes.len().min(LONGEST_HEAD)];
+        let seen = &bytes[..bytes.len().min(longest)];
         let mut headers = [EMPTY_HEADER; MOST_HEADERS];
         let mut response = Response::new(&mut headers);
-        // The default is the strict reading: no folded lines, no space before a
-        // colon, no line that is passed over.
-        let read = ParserConfig::default().parse_response(&mut response, seen);
+        let read = way.parse_response(&mut response, seen);
         match read {
             Ok(Status::Complete(length)) => {
                 let status = response.code.unwrap_or_default();
@@ -84,7 +94,7 @@ impl Head {
                 };
                 Ok(Some((head, length)))
             }
-            Ok(Status::Partial) if bytes.len() >= LONGEST_HEAD => Err(HeadError::TooLong),
+            Ok(Status::Partial) if bytes.len() >= longest => Err(HeadError::TooLong),
             Ok(Status::Partial) => Ok(None),
             Err(httparse::Error::TooManyHeaders) => Err(HeadError::TooMany),
             Err(httparse::Error::Version | httparse::Error::Status) => Err(HeadError::StatusLine),

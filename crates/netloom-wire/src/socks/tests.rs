@@ -176,6 +176,28 @@ fn an_http_proxys_refusal_keeps_what_it_says_of_itself() {
 }
 
 #[test]
+fn bad_lines_in_a_refusal_are_passed_over_and_the_rest_is_kept() {
+    let (mut dialogue, _) = begin(Protocol::Connect, &name("db", 443), None);
+    let answer = b"HTTP/1.0 403\nno colon\nServer : x\n folded: y\nVia:  1.1 a \n\n";
+    let Refusal::Status(head) = dialogue.hear(answer).unwrap_err() else {
+        panic!("it is a status")
+    };
+    assert_eq!(head.status_line(), "403");
+    assert_eq!(head.told, [("via".to_owned(), "1.1 a".to_owned())]);
+    let (mut dialogue, _) = begin(Protocol::Connect, &name("db", 443), None);
+    let late = dialogue.hear(b"\r\nHTTP/1.1 200 OK\r\n\r\n");
+    assert_eq!(late, Err(Refusal::OtherProtocol));
+    let (mut dialogue, _) = begin(Protocol::Connect, &name("db", 443), None);
+    let long = [
+        &b"HTTP/1.1 200 OK\r\na: "[..],
+        &[b'b'; LONGEST_HEAD],
+        b"\r\n\r\n",
+    ]
+    .concat();
+    assert_eq!(dialogue.hear(&long), Err(Refusal::OtherProtocol));
+}
+
+#[test]
 fn nothing_can_be_smuggled_into_a_request() {
     for (target, wrong) in [
         (name("", 1), Unsayable::Name),
