@@ -12,8 +12,6 @@ pub mod offer;
 pub mod opening;
 pub mod registry;
 pub mod replies;
-#[cfg(test)]
-mod scripted;
 pub mod service;
 pub mod shown;
 pub mod speaking;

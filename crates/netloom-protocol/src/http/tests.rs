@@ -1,15 +1,13 @@
 //! What a visit asks, follows, tells and proves.
 
-use netloom_transport::sim::Sim;
-
 use super::place::Next;
 use super::*;
-use crate::scripted::{Answers, End, Visited, stack, tcp, visit as visited};
+use crate::trial::{Answers, End, Went, stack, visit_http};
 
 static ALONE: Http = Http::new(Environment::new(|_| None));
 
-fn visit(url: &str, answers: impl Answers) -> Visited {
-    visited(&ALONE, url, None, answers)
+fn visit(url: &str, answers: impl Answers) -> Went {
+    visit_http(&ALONE, url, None, answers)
 }
 
 macro_rules! closes {
@@ -19,8 +17,7 @@ macro_rules! closes {
 }
 
 fn place(url: &str) -> Place {
-    let sim = Sim::new(1);
-    Place::of(&stack(&ALONE, url, tcp(&sim.host("here"))))
+    Place::of(&stack(url))
 }
 
 #[test]
@@ -113,7 +110,7 @@ fn an_answer_is_told_and_what_it_could_draw_on_a_terminal_is_not() {
         )
     });
     assert_eq!(
-        seen.told(),
+        seen.texts(),
         [
             "HTTP/1.1 103 Early Hints came first",
             "HTTP/1.1 404 Not Found",
@@ -138,7 +135,7 @@ fn an_answer_is_told_and_what_it_could_draw_on_a_terminal_is_not() {
             "authorization: Basic bWU6b3Blbg==",
         ]
     );
-    assert!(seen.ended.unwrap().conn.is_some());
+    assert!(seen.result.unwrap().conn.is_some());
 }
 
 #[test]
@@ -146,10 +143,10 @@ fn other_programs_proxy_is_told_without_its_password() {
     static WITH: Http = Http::new(Environment::new(|name| {
         (name == "http_proxy").then(|| "http://me:hunter2@proxy:3128".to_owned())
     }));
-    let seen = visited(&WITH, "http://far/", None, |_| {
+    let seen = visit_http(&WITH, "http://far/", None, |_| {
         closes!("HTTP/1.1 204 No Content\r\n\r\n")
     });
-    let told = seen.told().join("\n");
+    let told = seen.texts().join("\n");
     assert!(
         told.contains("http://me:***@proxy:3128 (http_proxy)"),
         "{told}"
@@ -166,7 +163,7 @@ fn redirects_on_the_same_endpoint_are_followed_and_others_are_told() {
             closes!("HTTP/1.1 301 Moved\r\nlocation: /b?c\r\ncontent-length: 0\r\n\r\n")
         }
     });
-    let told = seen.told().join("\n");
+    let told = seen.texts().join("\n");
     assert!(told.contains("it redirects to /b?c"), "{told}");
     assert!(
         told.contains("it redirects to https://other.example/x"),
@@ -175,7 +172,7 @@ fn redirects_on_the_same_endpoint_are_followed_and_others_are_told() {
     assert!(told.contains("it was not followed, --deep does"), "{told}");
     assert_eq!(seen.asked.len(), 2);
     assert!(
-        seen.ended.unwrap().conn.is_none(),
+        seen.result.unwrap().conn.is_none(),
         "the second is not the first"
     );
 }
@@ -183,7 +180,7 @@ fn redirects_on_the_same_endpoint_are_followed_and_others_are_told() {
 #[test]
 fn a_post_becomes_a_get_unless_the_server_keeps_it() {
     for (status, second) in [(303, "GET /b"), (307, "POST /b")] {
-        let seen = visited(&ALONE, "http://far/", Some(b"hi"), move |asked| {
+        let seen = visit_http(&ALONE, "http://far/", Some(b"hi"), move |asked| {
             if asked.contains(" /b ") {
                 closes!("HTTP/1.1 200 OK\r\n\r\n")
             } else {
@@ -238,7 +235,7 @@ fn a_server_for_other_names_is_found_by_asking_once_more() {
         }
     });
     // The usual port is not said, so there is no other name to try.
-    assert_eq!(seen.told()[0], "HTTP/1.1 404 Not Found");
+    assert_eq!(seen.texts()[0], "HTTP/1.1 404 Not Found");
     assert_eq!(seen.asked.len(), 1);
 
     let seen = visit("http://far/", |_| {
@@ -349,7 +346,7 @@ fn ordinary_answers_are_no_failures() {
     ] {
         let answer = format!("HTTP/1.1 {head}\r\n\r\n<a href=login>").into_bytes();
         let seen = visit("http://far/", move |_| (answer.clone(), End::Close));
-        assert!(!seen.told().is_empty(), "{head}");
+        assert!(!seen.texts().is_empty(), "{head}");
     }
 }
 
@@ -401,7 +398,7 @@ fn a_server_that_answers_before_the_body_is_heard_is_found() {
             "bytes of the body were sent before the server stopped",
         ),
     ] {
-        let seen = visited(&ALONE, "http://far/", Some(&body), move |_| {
+        let seen = visit_http(&ALONE, "http://far/", Some(&body), move |_| {
             let answer = "HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n";
             (answer.into(), end)
         });
@@ -414,8 +411,8 @@ fn a_server_that_answers_before_the_body_is_heard_is_found() {
 #[test]
 fn a_server_that_answers_early_and_takes_the_body_is_left_alone() {
     let body = vec![b'x'; 4 << 20];
-    let seen = visited(&ALONE, "http://far/", Some(&body), |_| {
+    let seen = visit_http(&ALONE, "http://far/", Some(&body), |_| {
         closes!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
     });
-    assert_eq!(seen.told()[0], "HTTP/1.1 200 OK");
+    assert_eq!(seen.texts()[0], "HTTP/1.1 200 OK");
 }

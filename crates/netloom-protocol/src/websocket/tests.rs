@@ -3,7 +3,7 @@
 use netloom_wire::websocket::Key;
 
 use super::WebSocket;
-use crate::scripted::{End, visit};
+use crate::trial::{End, visit_http};
 
 /// The right answer to a request.
 fn upgraded(asked: &str) -> Vec<u8> {
@@ -19,11 +19,11 @@ fn upgraded(asked: &str) -> Vec<u8> {
 
 #[test]
 fn an_upgrade_opens_and_closes() {
-    let seen = visit(&WebSocket, "ws://far/chat?room=1", None, |asked| {
+    let seen = visit_http(&WebSocket, "ws://far/chat?room=1", None, |asked| {
         (upgraded(asked), End::Then(b"\x81\x02hi\x88\x02\x03\xe8"))
     });
     assert!(seen.asked[0].starts_with("GET /chat?room=1 HTTP/1.1\r\nhost: far\r\n"));
-    let told = seen.told();
+    let told = seen.texts();
     assert_eq!(told[0], "HTTP/1.1 101 Switching Protocols");
     assert_eq!(
         told[1],
@@ -33,10 +33,10 @@ fn an_upgrade_opens_and_closes() {
 
 #[test]
 fn a_message_is_sent_and_its_answer_told() {
-    let seen = visit(&WebSocket, "ws://far/", Some(b"hi"), |asked| {
+    let seen = visit_http(&WebSocket, "ws://far/", Some(b"hi"), |asked| {
         (upgraded(asked), End::Then(b"\x81\x05he\x1bo!\x88\x00"))
     });
-    let told = seen.told().join("\n");
+    let told = seen.texts().join("\n");
     assert!(
         told.contains(r"2 bytes were sent, and 5 bytes of text came back: he\x1bo!"),
         "{told}"
@@ -49,10 +49,10 @@ fn a_message_is_sent_and_its_answer_told() {
 
 #[test]
 fn a_server_that_does_not_say_the_end_is_told() {
-    let seen = visit(&WebSocket, "ws://far/", None, |asked| {
+    let seen = visit_http(&WebSocket, "ws://far/", None, |asked| {
         (upgraded(asked), End::Close)
     });
-    let told = seen.told().join("\n");
+    let told = seen.texts().join("\n");
     assert!(
         told.contains("it closed without answering the close"),
         "{told}"
@@ -79,7 +79,7 @@ fn what_is_no_upgrade_is_refused_and_says_what_is_missing() {
             "does not answer the key",
         ),
     ] {
-        let seen = visit(&WebSocket, "ws://far/", None, move |_| {
+        let seen = visit_http(&WebSocket, "ws://far/", None, move |_| {
             (answer.as_bytes().to_vec(), End::Close)
         });
         assert_eq!(seen.failure().code().name(), "greet.upgrade-refused");
@@ -89,7 +89,7 @@ fn what_is_no_upgrade_is_refused_and_says_what_is_missing() {
 
 #[test]
 fn what_follows_the_upgrade_must_be_frames() {
-    let seen = visit(&WebSocket, "ws://far/", None, |asked| {
+    let seen = visit_http(&WebSocket, "ws://far/", None, |asked| {
         let mut answer = upgraded(asked);
         answer.extend(b"\xff\xff\xff\xff");
         (answer, End::Close)
@@ -99,7 +99,7 @@ fn what_follows_the_upgrade_must_be_frames() {
 
 #[test]
 fn a_server_of_tls_that_answers_in_words_is_named() {
-    let seen = visit(&WebSocket, "ws://far/", None, |_| {
+    let seen = visit_http(&WebSocket, "ws://far/", None, |_| {
         let text =
             "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
         (text.into(), End::Close)
