@@ -63,16 +63,7 @@ pub fn load_proxies(file: &str, text: &str) -> Result<Vec<ProxyPlan>, Vec<Compla
         file: file.to_owned(),
         text: text.to_owned(),
     };
-    let (table, syntax) = DeTable::parse_recoverable(text);
-    let mut reader = Reader {
-        source: &source,
-        complaints: Vec::new(),
-        incomplete: Vec::new(),
-    };
-    for error in syntax {
-        let span = error.span().unwrap_or(0..0);
-        reader.complain(span, error.message().to_lowercase());
-    }
+    let (table, mut reader) = Reader::begin(&source);
     let named = table.get_ref().get("via");
     let proxies = named.map_or_else(Vec::new, |named| reader.proxies(named));
     if reader.complaints.is_empty() {
@@ -97,16 +88,7 @@ fn read(file: &str, text: &str) -> (Plan, Vec<Complaint>) {
         file: file.to_owned(),
         text: text.to_owned(),
     };
-    let (table, syntax) = DeTable::parse_recoverable(text);
-    let mut reader = Reader {
-        source: &source,
-        complaints: Vec::new(),
-        incomplete: Vec::new(),
-    };
-    for error in syntax {
-        let span = error.span().unwrap_or(0..0);
-        reader.complain(span, error.message().to_lowercase());
-    }
+    let (table, mut reader) = Reader::begin(&source);
     let mut plan = reader.plan(table.get_ref());
     let Reader {
         complaints,
@@ -126,7 +108,22 @@ struct Reader<'a> {
     incomplete: Vec<String>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    /// What stands in the text, and a reader that has complained of its syntax.
+    fn begin(source: &'a Source) -> (Spanned<DeTable<'a>>, Self) {
+        let (table, syntax) = DeTable::parse_recoverable(&source.text);
+        let mut reader = Reader {
+            source,
+            complaints: Vec::new(),
+            incomplete: Vec::new(),
+        };
+        for error in syntax {
+            let span = error.span().unwrap_or(0..0);
+            reader.complain(span, error.message().to_lowercase());
+        }
+        (table, reader)
+    }
+
     fn complain(&mut self, span: Range<usize>, message: impl Into<String>) {
         self.complaints.push(self.source.complain(span, message));
     }

@@ -1,10 +1,60 @@
 //! Addresses as people write them: with an interface, with a port or without.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use netloom_base::endpoint::Host;
 use netloom_base::settings::FromValue;
 use netloom_base::{Code, Failure, Side, Stage, Value};
+
+/// How often a free port is looked for when both families must share it.
+const TRIES: usize = 16;
+
+/// `127.0.0.1` and `::1` on the same port, each held by `hold`. A host without
+/// IPv6 (or without IPv4) has the other alone. `port` tells where a socket is,
+/// and `taken` is the code for an address that somebody has.
+pub(crate) fn both_loopbacks<T>(
+    wanted: u16,
+    taken: Code,
+    hold: impl Fn(SocketAddr) -> Result<T, Failure>,
+    port: impl Fn(&T) -> u16,
+) -> Result<Vec<T>, Failure> {
+    let v4 = |port| hold((Ipv4Addr::LOCALHOST, port).into());
+    let v6 = |port| hold((Ipv6Addr::LOCALHOST, port).into());
+    for _ in 0..TRIES {
+        let first = match v4(wanted) {
+            Err(failure) if absent(&failure) => return Ok(vec![v6(wanted)?]),
+            other => other?,
+        };
+        match v6(port(&first)) {
+            Ok(second) => return Ok(vec![first, second]),
+            Err(failure) if absent(&failure) => return Ok(vec![first]),
+            // The kernel chose a port that is taken in the other family: ask for another.
+            Err(failure) if wanted == 0 && failure.code() == taken => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    v4(wanted).map(|held| vec![held])
+}
+
+/// All interfaces of both families in one socket, or of IPv4 where there is no
+/// IPv6. `hold` is told whether the socket is for the address's family alone.
+pub(crate) fn every_interface<T>(
+    port: u16,
+    hold: impl Fn(SocketAddr, bool) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    match hold((Ipv6Addr::UNSPECIFIED, port).into(), false) {
+        Err(failure) if absent(&failure) => hold((Ipv4Addr::UNSPECIFIED, port).into(), true),
+        other => other,
+    }
+}
+
+/// Whether this host has no such family.
+fn absent(failure: &Failure) -> bool {
+    matches!(
+        failure.code(),
+        Code::CREATE_FAMILY_UNSUPPORTED | Code::BIND_NOT_LOCAL
+    )
+}
 
 /// The address with its interface, when the host names one.
 pub(crate) fn scoped(ip: IpAddr, port: u16, host: &Host) -> Result<SocketAddr, Failure> {

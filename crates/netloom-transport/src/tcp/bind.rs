@@ -5,7 +5,7 @@
 //! `listen`, so that this program's further listeners may share the port.
 
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use netloom_base::endpoint::Host;
@@ -15,13 +15,10 @@ use socket2::Socket as Raw;
 
 use super::options::{ListenOptions, make};
 use crate::accept;
-use crate::addresses::scoped;
+use crate::addresses::{both_loopbacks, every_interface, scoped};
 use crate::cx::Cx;
 use crate::listener::{Bound, Listener};
 use crate::net::mistakes;
-
-/// How often a free port is looked for when both families must share it.
-const TRIES: usize = 16;
 
 pub(super) async fn bind(stack: &Stack, cx: &Cx) -> Result<Vec<Arc<dyn Bound>>, Failure> {
     let options =
@@ -29,8 +26,15 @@ pub(super) async fn bind(stack: &Stack, cx: &Cx) -> Result<Vec<Arc<dyn Bound>>, 
     let port = stack.port().unwrap_or(0);
     let host = stack.endpoint.host();
     let bound = match host {
-        Host::Loopback => both_loopbacks(port, &options)?,
-        Host::Any => vec![every_interface(port, &options)?],
+        Host::Loopback => both_loopbacks(
+            port,
+            Code::BIND_IN_USE,
+            |addr| hold(addr, &options, true),
+            |held| held.addr.port(),
+        )?,
+        Host::Any => vec![every_interface(port, |addr, alone| {
+            hold(addr, &options, alone)
+        })?],
         _ => {
             let mut bound = Vec::new();
             for ip in cx.net().resolve(host, cx).await?.addresses {
@@ -49,48 +53,6 @@ pub(super) async fn bind(stack: &Stack, cx: &Cx) -> Result<Vec<Arc<dyn Bound>>, 
 struct Held {
     socket: Raw,
     addr: SocketAddr,
-}
-
-/// `127.0.0.1` and `::1` on the same port. A host without IPv6 (or without
-/// IPv4) listens on the other alone.
-fn both_loopbacks(port: u16, options: &ListenOptions) -> Result<Vec<Held>, Failure> {
-    let v4 = |port| hold(SocketAddr::from(([127, 0, 0, 1], port)), options, true);
-    let v6 = |port| hold(SocketAddr::from((Ipv6Addr::LOCALHOST, port)), options, true);
-    for _ in 0..TRIES {
-        let first = match v4(port) {
-            Err(failure) if absent(&failure) => return Ok(vec![v6(port)?]),
-            other => other?,
-        };
-        match v6(first.addr.port()) {
-            Ok(second) => return Ok(vec![first, second]),
-            Err(failure) if absent(&failure) => return Ok(vec![first]),
-            // The kernel chose a port that is taken in the other family: ask for another.
-            Err(failure) if port == 0 && failure.code() == Code::BIND_IN_USE => {}
-            Err(failure) => return Err(failure),
-        }
-    }
-    v4(port).map(|held| vec![held])
-}
-
-/// All interfaces of both families in one socket, or of IPv4 where there is no IPv6.
-fn every_interface(port: u16, options: &ListenOptions) -> Result<Held, Failure> {
-    match hold(
-        SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
-        options,
-        false,
-    ) {
-        Err(failure) if absent(&failure) => {
-            hold(SocketAddr::from(([0, 0, 0, 0], port)), options, true)
-        }
-        other => other,
-    }
-}
-
-fn absent(failure: &Failure) -> bool {
-    matches!(
-        failure.code(),
-        Code::CREATE_FAMILY_UNSUPPORTED | Code::BIND_NOT_LOCAL
-    )
 }
 
 fn hold(addr: SocketAddr, options: &ListenOptions, only_own_family: bool) -> Result<Held, Failure> {

@@ -17,13 +17,10 @@ use super::Mailbox;
 use super::group::{self, is_group};
 use super::mailbox::{Manner, peer};
 use super::options::{BindOptions, make, option};
-use crate::addresses::scoped;
+use crate::addresses::{both_loopbacks, every_interface, scoped};
 use crate::cx::Cx;
 use crate::datagrams::{BoundDatagrams, Datagrams, HeldDatagrams};
 use crate::net::mistakes;
-
-/// How often a free port is looked for when both families must share it.
-const TRIES: usize = 16;
 
 pub(super) async fn bind(stack: &Stack, cx: &Cx) -> Result<HeldDatagrams, Failure> {
     let options =
@@ -31,8 +28,15 @@ pub(super) async fn bind(stack: &Stack, cx: &Cx) -> Result<HeldDatagrams, Failur
     let port = stack.port().unwrap_or(0);
     let host = stack.endpoint.host();
     let held = match host {
-        Host::Loopback => both_loopbacks(port, &options)?,
-        Host::Any => vec![every_interface(port, &options)?],
+        Host::Loopback => both_loopbacks(
+            port,
+            Code::BIND_BOUND,
+            |addr| hold(addr, &options, true),
+            |held| held.addr.port(),
+        )?,
+        Host::Any => vec![every_interface(port, |addr, alone| {
+            hold(addr, &options, alone)
+        })?],
         _ => {
             let mut held = Vec::new();
             for ip in cx.net().resolve(host, cx).await?.addresses {
@@ -58,42 +62,6 @@ struct Held {
     addr: SocketAddr,
     only_own_family: bool,
     learned: Vec<Fact>,
-}
-
-/// `127.0.0.1` and `::1` on the same port. A host without IPv6 (or without
-/// IPv4) has the other alone.
-fn both_loopbacks(port: u16, options: &BindOptions) -> Result<Vec<Held>, Failure> {
-    let v4 = |port| hold(SocketAddr::from(([127, 0, 0, 1], port)), options, true);
-    let v6 = |port| hold(SocketAddr::from((Ipv6Addr::LOCALHOST, port)), options, true);
-    for _ in 0..TRIES {
-        let first = match v4(port) {
-            Err(failure) if absent(&failure) => return Ok(vec![v6(port)?]),
-            other => other?,
-        };
-        match v6(first.addr.port()) {
-            Ok(second) => return Ok(vec![first, second]),
-            Err(failure) if absent(&failure) => return Ok(vec![first]),
-            // The kernel chose a port that is taken in the other family: ask for another.
-            Err(failure) if port == 0 && failure.code() == Code::BIND_BOUND => {}
-            Err(failure) => return Err(failure),
-        }
-    }
-    v4(port).map(|held| vec![held])
-}
-
-/// All interfaces of both families in one socket, or of IPv4 where there is no IPv6.
-fn every_interface(port: u16, options: &BindOptions) -> Result<Held, Failure> {
-    match hold((Ipv6Addr::UNSPECIFIED, port).into(), options, false) {
-        Err(failure) if absent(&failure) => hold(([0, 0, 0, 0], port).into(), options, true),
-        other => other,
-    }
-}
-
-fn absent(failure: &Failure) -> bool {
-    matches!(
-        failure.code(),
-        Code::CREATE_FAMILY_UNSUPPORTED | Code::BIND_NOT_LOCAL
-    )
 }
 
 /// Waits for an address of ours that is being checked (RFC 4862).
