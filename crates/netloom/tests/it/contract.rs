@@ -407,6 +407,54 @@ fn colour_is_for_terminals_and_for_who_asks() {
     assert!(on_a_terminal(Some("1"), "--color=always").contains(BOLD));
 }
 
+/// What is told of a deadline that passed: the stage, and the evidence.
+fn told_late(words: &[&str]) -> String {
+    let late = ["--timeout", "300ms", "--json"];
+    let ended = Program::netloom(with(words, &late)).end();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let told = ended.text();
+    assert!(told.contains(r#""code":"recv.timeout""#), "{told}");
+    assert!(told.contains(words[1]), "{told}");
+    told
+}
+
+#[test]
+fn a_timeout_tells_the_stage_that_hung_and_what_had_moved() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = silent.local_addr().unwrap();
+    let moved = r#""0 bytes received, 5 sent""#;
+    for more in [&["--expect", "x"][..], &["--framing", "lines"]] {
+        let send = if more[0] == "--expect" {
+            "hello"
+        } else {
+            "hell"
+        };
+        let url = format!("tcp://{at}");
+        let told = told_late(&with(&["connect", &url, "--send", send], more));
+        assert!(told.contains(r#""stage":"recv""#), "{told}");
+        assert!(told.contains(moved), "{told}");
+    }
+    let told = told_late(&["connect", &format!("tls://{at},insecure")]);
+    assert!(told.contains(r#""stage":"tls""#), "{told}");
+    assert!(told.contains("does not speak TLS"), "{told}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_timeout_while_connecting_says_so() {
+    // A queue that is full: the kernel drops what asks for more.
+    let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
+    full.listen(0).unwrap();
+    let at = full.local_addr().unwrap().as_socket().unwrap();
+    let _one_waits = TcpStream::connect(at).unwrap();
+    let told = told_late(&["connect", &format!("tcp://{at}")]);
+    assert!(told.contains(r#""stage":"connect""#), "{told}");
+    assert!(told.contains("a firewall drops the packets"), "{told}");
+    assert!(!told.contains("confirmed"), "{told}");
+}
+
 #[test]
 fn timeout_ends_a_client_with_a_diagnosis_and_a_server_in_order() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -414,7 +462,11 @@ fn timeout_ends_a_client_with_a_diagnosis_and_a_server_in_order() {
     let mut program = Program::netloom(["connect", &url, "--timeout", "100ms"]);
     let ended = program.end();
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stderr.starts_with("error[recv.timeout]"), "{ended:?}");
+    let begins = format!("error[recv.timeout]: {url}: ");
+    assert!(ended.stderr.starts_with(&begins), "{ended:?}");
+    for part in ["stage     recv failed", "0 bytes received, 0 sent"] {
+        assert!(ended.stderr.contains(part), "{ended:?}");
+    }
 
     let server = Server::netloom(&with(&ECHO, &["--timeout", "300ms"]));
     let mut at_rest = client::open(server.addr());
