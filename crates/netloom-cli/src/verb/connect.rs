@@ -16,6 +16,7 @@ use crate::messages::{sent, spoken, with_message_flags};
 use crate::talk::{Script, talk};
 use crate::via;
 use crate::view::{Face, now};
+use crate::waiting::remarks;
 
 pub(super) struct Connect;
 
@@ -101,8 +102,8 @@ impl Verb for Connect {
             let stack = cx.net().stack(at, Role::Dial)?;
             via::must_fit(matches, &stack)?;
             let conn = open_stream(&stack, &cx).await?;
-            for fact in conn.learned().iter().filter(|fact| fact.is_remark()) {
-                face.note(fact.to_string());
+            for remark in remarks(&conn) {
+                face.note(remark);
             }
             let mut story = begun(&stack, &conn);
             let carried = talk(conn, script, face, &cx).await?;

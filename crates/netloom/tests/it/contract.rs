@@ -1,6 +1,6 @@
 //! What every verb keeps: what goes to which stream, how it ends, and when.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 
 use socket2::{Domain, Socket, Type};
@@ -205,6 +205,26 @@ fn a_mistake_of_usage_is_a_diagnosis_too() {
             !summary.is_empty() && !summary.ends_with(':'),
             "{args:?}: {summary}"
         );
+    }
+}
+
+#[test]
+fn a_wrong_flag_of_a_kind_is_drawn_as_it_was_typed() {
+    let reply = r"known escapes are \r \n \t \0 \\ \xNN, not `\q`";
+    let drawn = format!("{reply}\n  --reply a\\q\n           ^^\n");
+    let by_name = format!("{reply}\n  --text a\\q\n          ^^\n");
+    let echo = "`echo` has no --per-line\n  --per-line\n  ^^^^^^^^^^\n";
+    for (args, told) in [
+        (&["listen", "tcp://:0", "--reply", r"a\q"][..], &*drawn),
+        (
+            &["serve", "reply", "--on", "tcp://:0", "--text", r"a\q"],
+            &by_name,
+        ),
+        (&["listen", "tcp://:0", "--echo", "--per-line"], echo),
+    ] {
+        let ended = run(args, b"");
+        assert_eq!(ended.code, Some(2), "{args:?}: {ended:?}");
+        assert_eq!(ended.stderr, format!("error[parse.setting]: {told}"));
     }
 }
 
