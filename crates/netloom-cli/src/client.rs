@@ -9,6 +9,7 @@ use netloom_explain::{Asking, diagnose, diagnose_at_once, diagnose_with};
 use netloom_host::os_net;
 use netloom_transport::net::complaint;
 use netloom_transport::probe::Probe;
+use netloom_transport::progress::Progress;
 use netloom_transport::{Conn, Cx, Net};
 
 use crate::contract::Stop;
@@ -53,8 +54,14 @@ where
                 Some(d) => cx.sleep(d).await,
                 None => std::future::pending().await,
             }
-            // While the conversation still lives: what the kernel counted of it.
-            Probe::new().own_flows()
+            // While the conversation still lives: where it stands, and what the
+            // kernel counted of it.
+            let late = too_late(overdue, timeout.unwrap_or_default(), cx.progress());
+            if late.side() == Side::Path {
+                return late; // no connection came about that could be told of
+            }
+            let flows = Probe::new().own_flows().into_iter().take(MOST_FLOWS);
+            flows.map(Fact::Flow).fold(late, Failure::fact)
         };
         // Before anything is told, so that whoever reads it can already ask for the end.
         let mut signals = signals();
@@ -68,11 +75,7 @@ where
             biased;
             result = work(cx.clone()) => result,
             () = interrupted => Err(Stop::Interrupted),
-            flows = deadline => {
-                let late = too_late(overdue, timeout.unwrap_or_default());
-                let flows = flows.into_iter().take(MOST_FLOWS).map(Fact::Flow);
-                Err(flows.fold(late, Failure::fact).into())
-            }
+            late = deadline => Err(late.into()),
         }
     });
     // A read of stdin that never ends must not keep the process.
@@ -116,10 +119,19 @@ pub(crate) async fn open_stream(stack: &Stack, cx: &Cx) -> Result<Conn, Stop> {
 /// How many of this program's connections are told of when time is up.
 const MOST_FLOWS: usize = 2;
 
-fn too_late(overdue: &str, timeout: Duration) -> Failure {
-    Failure::new(Stage::Recv, Side::Peer, Code::RECV_TIMEOUT)
+fn too_late(overdue: &str, timeout: Duration, progress: &Progress) -> Failure {
+    let stage = progress.stage();
+    let side = match stage {
+        Stage::Resolve | Stage::Connect => Side::Path,
+        _ => Side::Peer,
+    };
+    let late = Failure::new(stage, side, Code::RECV_TIMEOUT)
         .message(overdue)
-        .fact(Fact::Waited(timeout))
+        .fact(Fact::Waited(timeout));
+    match progress.moved() {
+        Some((received, sent)) => late.fact(Fact::Moved { received, sent }),
+        None => late,
+    }
 }
 
 /// Signals that ask for the end: SIGINT and SIGTERM, or Ctrl-C elsewhere.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use netloom_base::settings::FromValue;
-use netloom_base::{Code, Complaint, Diagnosis, Failure, Side, Stage, Value};
+use netloom_base::{Code, Complaint, Diagnosis, Endpoint, Failure, Side, Stage, Value};
 use netloom_explain::{Answers, Asking, diagnose, mistakes, rules};
 
 use crate::client::explained;
@@ -40,6 +40,16 @@ impl Stop {
     /// What a person wrote cannot be read.
     pub(crate) fn mistakes(code: Code, complaints: &[Complaint]) -> Self {
         Stop::Diagnosed(mistakes(code, complaints))
+    }
+
+    /// Names the endpoint, where none was named and it was not the words that failed.
+    pub(crate) fn at(self, endpoint: &Endpoint) -> Self {
+        match self {
+            Stop::Failed(failure) if failure.stage() != Stage::Parse => {
+                Stop::Failed(failure.at(endpoint))
+            }
+            stop => stop,
+        }
     }
 
     /// A flag's value cannot be read.

@@ -12,6 +12,7 @@ use netloom_app::carry::{Carried, CarryFailure, End, Until, carry};
 use netloom_base::failure::Fact;
 use netloom_base::{Code, Endpoint, Event, Failure, Role, Side, Stage};
 use netloom_transport::conn::{ConnFacts, Io};
+use netloom_transport::progress::Progress;
 use netloom_transport::socket::Socket;
 use netloom_transport::tls::codes;
 use netloom_transport::{Close, Conn, Cx};
@@ -53,7 +54,7 @@ pub(crate) async fn talk(
         Err(error) => return Err(netloom_transport::net::complaint(&error)),
     };
     if let Some(spoken) = script.spoken {
-        return framed::talk(conn, stdio, script, spoken, face).await;
+        return framed::talk(conn, stdio, script, spoken, face, cx).await;
     }
     let until = if script.until_peer_ends || script.expect.is_some() {
         Until::SecondEnds
@@ -62,6 +63,7 @@ pub(crate) async fn talk(
     };
     let (tell_match, mut matched) = oneshot::channel();
     let heads = Arc::new(Mutex::new(Heads::default()));
+    cx.progress().count(0, 0);
     let desk = Desk {
         stdio,
         send: script.send,
@@ -75,6 +77,7 @@ pub(crate) async fn talk(
         }),
         expect: script.expect.clone().map(Expect::new),
         moved: Carried::default(),
+        progress: cx.progress().clone(),
         heads: heads.clone(),
         found: false,
         matched: Some(tell_match),
@@ -221,11 +224,22 @@ struct Desk {
     json: Option<Json>,
     expect: Option<Expect>,
     moved: Carried,
+    /// Where that is told to whoever may end this.
+    progress: Progress,
     heads: Arc<Mutex<Heads>>,
     /// What was expected has come; nothing more is taken.
     found: bool,
     /// Told once that is also written.
     matched: Option<oneshot::Sender<Carried>>,
+}
+
+impl Desk {
+    /// So many bytes more, to the peer and from it.
+    fn count(&mut self, forth: usize, back: usize) {
+        self.moved.forth += forth as u64;
+        self.moved.back += back as u64;
+        self.progress.count(self.moved.back, self.moved.forth);
+    }
 }
 
 impl AsyncRead for Desk {
@@ -239,8 +253,8 @@ impl AsyncRead for Desk {
             let before = buf.filled().len();
             let read = Pin::new(&mut this.stdio).poll_read(task, buf);
             let said = &buf.filled()[before..];
-            this.moved.forth += said.len() as u64;
             lock(&this.heads).said.take_in(said);
+            this.count(said.len(), 0);
             return read;
         };
         let left = &text[this.sent..];
@@ -251,7 +265,7 @@ impl AsyncRead for Desk {
         buf.put_slice(&left[..n]);
         lock(&this.heads).said.take_in(&left[..n]);
         this.sent += n;
-        this.moved.forth += n as u64;
+        this.count(n, 0);
         Poll::Ready(Ok(()))
     }
 }
@@ -275,7 +289,7 @@ impl AsyncWrite for Desk {
                 bytes.len()
             }
         };
-        this.moved.back += taken as u64;
+        this.count(0, taken);
         lock(&this.heads).heard.take_in(&bytes[..taken]);
         if let Some(expect) = &mut this.expect {
             this.found = expect.feed(&bytes[..taken]);

@@ -10,7 +10,7 @@ use netloom_base::endpoint::Host;
 use netloom_base::failure::Fact;
 use netloom_base::{Code, Failure, Fields, Moment, Record, Side, Stack, Stage};
 use netloom_protocol::{Visit, protocol_for};
-use netloom_transport::{Close, Cx};
+use netloom_transport::{Close, Conn, Cx};
 
 use crate::contract::Stop;
 use crate::view::Face;
@@ -33,8 +33,9 @@ impl Place {
     }
 
     /// Opens it once, with every layer, and hears its protocol's first words
-    /// where it names one.
-    async fn open(&self, cx: &Cx) -> Result<(), Failure> {
+    /// where it names one. Gives what should be
+    /// known of the way there.
+    async fn open(&self, cx: &Cx) -> Result<Vec<String>, Failure> {
         let visit = Visit {
             stack: &self.stack,
             send: None,
@@ -46,18 +47,21 @@ impl Place {
         });
         let Some(protocol) = spoken else {
             let opened = cx.net().dial(&self.stack, cx).await?;
-            if let Ok(conn) = opened.stream() {
-                conn.close(Close::Orderly);
-            }
-            return Ok(());
+            let Ok(conn) = opened.stream() else {
+                return Ok(Vec::new());
+            };
+            let learned = remarks(&conn);
+            conn.close(Close::Orderly);
+            return Ok(learned);
         };
         let conn = visit.dial_again(cx).await?;
+        let learned = remarks(&conn);
         let greeted = protocol.greet(conn, visit, cx).await;
         let greeted = greeted.map_err(|failure| failure.at(&self.stack.endpoint))?;
         if let Some(conn) = greeted.conn {
             conn.close(Close::Orderly);
         }
-        Ok(())
+        Ok(learned)
     }
 
     /// What is told when the first attempt had not ended when the time was over.
@@ -77,6 +81,12 @@ impl Place {
             _ => failure,
         }
     }
+}
+
+/// What a person should know of how a connection came about.
+pub(crate) fn remarks(conn: &Conn) -> Vec<String> {
+    let remarks = conn.learned().iter().filter(|fact| fact.is_remark());
+    remarks.map(ToString::to_string).collect()
 }
 
 /// Waits until all can be opened.
@@ -141,7 +151,10 @@ async fn one(
         };
         let waited = cx.now() - began;
         let failure = match (ended, last.take()) {
-            (Some(Ok(())), _) => {
+            (Some(Ok(learned)), _) => {
+                for remark in learned {
+                    face.note(remark);
+                }
                 let took = waited.as_secs_f64();
                 face.reached(&Ready {
                     url: place.url.clone(),

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use netloom_app::{KINDS, ServiceKind, kind};
 use netloom_base::complaint::nearest;
 use netloom_base::failure::Fact;
-use netloom_base::{Complaint, EndpointSet, Failure, Limits, Role, SettingError, Settings, Stack};
+use netloom_base::{
+    Complaint, EndpointSet, Failure, Key, Limits, Role, SettingError, Settings, Stack, Value,
+};
 use netloom_protocol::{Answering, Offer, answering, keys as protocol_keys, misread};
 use netloom_transport::Net;
 
@@ -224,17 +226,37 @@ impl Checker<'_> {
     }
 }
 
-/// A complaint about a choice that came from a flag: its value is pointed at.
+/// A complaint about a choice that came from a flag: what is wrong of its value
+/// is pointed at, or the flag itself where it has none.
 fn as_flag(error: &SettingError, service: &ServicePlan) -> Complaint {
     let chosen = [&service.settings, &service.limits]
         .into_iter()
         .find_map(|s| s.last(&error.key));
-    let flag = format!("--{}", error.key);
-    match chosen {
-        Some(setting) => {
-            let text = format!("{flag} {}", setting.value);
-            Complaint::new(&text, flag.len() + 1..text.len(), error.message.clone())
+    let kind = kind(&service.kind.text);
+    let is_main = kind.is_some_and(|kind| kind.main_key() == Some(&error.key));
+    let flag = if service.kind_is_flag && is_main {
+        format!("--{}", service.kind.text)
+    } else {
+        format!("--{}", error.key)
+    };
+    let has = |keys: &[Key]| keys.iter().any(|key| key.name == error.key);
+    let foreign = KINDS.iter().any(|kind| has(kind.keys()))
+        && kind.is_some_and(|kind| !has(kind.keys()))
+        && !has(&protocol_keys());
+    let message = if foreign {
+        format!("`{}` has no {flag}", service.kind.text)
+    } else {
+        error.message.clone()
+    };
+    match chosen.map(|setting| &setting.value) {
+        None | Some(Value::Present | Value::Bool(_)) => {
+            Complaint::new(&flag, 0..flag.len(), message)
         }
-        None => Complaint::new(&flag, 0..flag.len(), error.message.clone()),
+        Some(value) => {
+            let (value, at) = (value.to_string(), flag.len() + 1);
+            let part = error.part.clone().unwrap_or(0..value.len());
+            let text = format!("{flag} {value}");
+            Complaint::new(&text, at + part.start..at + part.end, message)
+        }
     }
 }

@@ -40,6 +40,9 @@ pub struct ServicePlan {
     pub settings: Settings,
     /// Its limits.
     pub limits: Settings,
+    /// Whether the kind was typed as a flag, `--KIND VALUE`, so that its main
+    /// key has no flag of its own: complaints draw what was typed.
+    pub kind_is_flag: bool,
 }
 
 /// A word and where it was written.

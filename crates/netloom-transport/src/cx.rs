@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::BoxFuture;
 use crate::net::Net;
+use crate::progress::Progress;
 
 /// A clock that can be read and waited on.
 pub trait Clock: Send + Sync {
@@ -52,6 +53,7 @@ struct Inner {
     shutdown: Shutdown,
     tasks: TaskTracker,
     for_a_person: bool,
+    progress: Progress,
 }
 
 impl Cx {
@@ -74,6 +76,7 @@ impl Cx {
             shutdown: Shutdown::new(),
             tasks: TaskTracker::new(),
             for_a_person: false,
+            progress: Progress::default(),
         }))
     }
 
@@ -93,6 +96,7 @@ impl Cx {
             shutdown: inner.shutdown.clone(),
             tasks: inner.tasks.clone(),
             for_a_person: true,
+            progress: inner.progress.clone(),
         }))
     }
 
@@ -102,7 +106,7 @@ impl Cx {
     }
 
     /// The same world for a part of the program: its events, its limits, a
-    /// shutdown below this one's, and tasks counted apart. Whom it dials for stays.
+    /// shutdown below this one's, and tasks and progress apart. Whom it dials for stays.
     pub fn child(&self, events: Events, limits: Limits) -> Self {
         Cx(Arc::new(Inner {
             net: self.0.net.clone(),
@@ -114,6 +118,7 @@ impl Cx {
             shutdown: self.0.shutdown.child(),
             tasks: TaskTracker::new(),
             for_a_person: self.0.for_a_person,
+            progress: Progress::default(),
         }))
     }
 
@@ -135,6 +140,11 @@ impl Cx {
     /// The limits of this part of the program.
     pub fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// How far the conversation has come that is held here.
+    pub fn progress(&self) -> &Progress {
+        &self.0.progress
     }
 
     /// Where to tell what happens.

@@ -25,6 +25,7 @@ pub mod mux;
 pub mod net;
 #[cfg(unix)]
 mod once;
+pub mod progress;
 #[cfg(unix)]
 pub(crate) mod ready;
 pub mod scratch;

@@ -305,6 +305,7 @@ impl Assembly {
     /// The bottom of a stack, through others where that is the way.
     async fn bottom(&self, stack: &Stack, cx: &Cx) -> Result<Opened, Failure> {
         let transport = self.transport(stack)?;
+        let _connecting = cx.progress().enter(Stage::Connect);
         if let Some(way) = &self.way
             && let Some(opened) = way.dial(stack, cx).await?
         {
@@ -345,6 +346,7 @@ impl Net for Assembly {
                 Host::V4(addr) => vec![(*addr).into()],
                 Host::V6 { addr, .. } => vec![(*addr).into()],
                 Host::Name(name) => {
+                    let _resolving = cx.progress().enter(Stage::Resolve);
                     let limit = RESOLVE_TIMEOUT + RESOLVE_GRACE;
                     let found = cx.timeout(limit, self.resolver.lookup(name, cx)).await;
                     return found.unwrap_or_else(|| {

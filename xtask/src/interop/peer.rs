@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 /// A talk that makes no progress for so long has failed.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// How long what a program still says is waited for when it has ended.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
 /// Bytes that no program may change: every value, in an order that repeats
 /// only after 4 GiB. `text` leaves out what a terminal protocol reads as its
 /// own.
@@ -140,10 +143,13 @@ fn compare(
                 if end == End::WhenAllIsBack {
                     piece.truncate(payload.len() - back);
                 }
-                if payload.get(back..back + piece.len()) != Some(&piece[..]) {
+                // However it is cut into pieces: the last byte that is right is told.
+                let right = payload[back..].iter().zip(&piece);
+                let right = right.take_while(|(sent, came)| sent == came).count();
+                back += right;
+                if right < piece.len() {
                     return Err(format!("what came back differs after byte {back}"));
                 }
-                back += piece.len();
             }
             Err(RecvTimeoutError::Timeout) => {
                 return Err(format!(
@@ -223,7 +229,8 @@ impl Program {
         self.kill();
         let _ = self.child.wait();
         let mut told = problem.to_owned();
-        while let Ok(line) = self.said.recv_timeout(Duration::from_secs(1)) {
+        // Ends with its stderr; only what it started may hold that open.
+        while let Ok(line) = self.said.recv_timeout(LAST_WORDS) {
             told.push_str(": ");
             told.push_str(&line);
         }
@@ -261,8 +268,9 @@ impl Drop for Scratch {
 
 #[cfg(test)]
 mod tests {
-    use super::{End, one_way, payload, talk};
+    use super::{End, compare, one_way, payload, talk};
     use std::process::Command;
+    use std::sync::mpsc::RecvTimeoutError;
 
     fn shell(script: &str) -> Command {
         let mut shell = Command::new("/bin/sh");
@@ -283,8 +291,10 @@ mod tests {
     #[test]
     fn a_change_a_loss_an_addition_and_a_failure_are_seen() {
         let bytes = payload(10_000, true);
+        let changed = bytes.iter().position(|byte| *byte == b'a').unwrap();
+        let changed = format!("differs after byte {changed}");
         for (script, what) in [
-            ("tr 'a' 'b'", "differs after byte 0"),
+            ("tr 'a' 'b'", &*changed),
             ("head -c 5000", "ended after 5000 of 10000 bytes"),
             ("cat; echo more", "differs after byte 10000"),
             ("cat; echo oops >&2; exit 3", "exit status: 3: oops"),
@@ -292,6 +302,23 @@ mod tests {
             let problem = talk(&mut shell(script), &bytes, End::Itself).expect_err(script);
             assert!(problem.contains(what), "{script}: {problem}");
         }
+    }
+
+    #[test]
+    fn a_difference_is_found_however_it_is_cut() {
+        let heard = |pieces: &[&[u8]]| {
+            let mut pieces = pieces.iter().map(|piece| piece.to_vec());
+            compare(b"abcdef", End::Itself, || {
+                pieces.next().ok_or(RecvTimeoutError::Disconnected)
+            })
+            .err()
+        };
+        let differs = |at| Some(format!("what came back differs after byte {at}"));
+        assert_eq!(heard(&[b"abc", b"def"]), None);
+        assert_eq!(heard(&[b"abcdef!"]), differs(6));
+        assert_eq!(heard(&[b"abcdef", b"!"]), differs(6));
+        assert_eq!(heard(&[b"abXdef"]), differs(2));
+        assert_eq!(heard(&[b"ab", b"Xdef"]), differs(2));
     }
 
     #[test]

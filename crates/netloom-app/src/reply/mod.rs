@@ -61,11 +61,8 @@ impl ServiceKind for Reply {
         let text = escape::unescape(&read.text).map_err(|error| {
             let wrong = &read.text[error.span.clone()];
             let span = settings.last("text").and_then(|s| s.span.clone());
-            vec![SettingError::new(
-                "text",
-                span,
-                format!("{error}, not `{wrong}`"),
-            )]
+            let message = format!("{error}, not `{wrong}`");
+            vec![SettingError::new("text", span, message).within(error.span.clone())]
         })?;
         if read.per_line {
             Ok(Offer::Bytes(Arc::new(PerLine { text })))

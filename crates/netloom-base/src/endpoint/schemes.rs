@@ -8,7 +8,7 @@ use super::stack::{Level, Role, Stack};
 use super::{Endpoint, Host, Word, options, parse};
 use crate::card::{Address, Card, Kind, Scheme};
 use crate::complaint::nearest;
-use crate::settings::Setting;
+use crate::settings::{Setting, Value};
 
 /// The words a registry's cards add to the address language.
 #[derive(Clone, Debug)]
@@ -326,6 +326,15 @@ fn check_place(endpoint: &Endpoint, parts: &[Part], role: Role) -> Result<Option
     }
     if !endpoint.path.is_empty() && !parts.iter().any(|part| part.card.owns_path) {
         let name = &endpoint.scheme.text;
+        // `ca=etc/x.pem`: the path was to be a part of the value before it.
+        let ends_here = |s: &Setting| s.span.as_ref().is_some_and(|o| o.end == spans.path.start);
+        let cut = endpoint.options.iter().find(|s| ends_here(s));
+        if cut.is_some_and(|s| s.value != Value::Present) && endpoint.path.len() > 1 {
+            let message =
+                format!("`{name}` has no path, and a value ends at `/`: write %2F for it");
+            let whole = endpoint.path.replace('/', "%2F");
+            return Err(Wrong::new(spans.path.clone(), message).replace(whole));
+        }
         return Err(Wrong::new(spans.path.clone(), format!("`{name}` has no path")).replace(""));
     }
     let several = endpoint.ports.len() > 1;

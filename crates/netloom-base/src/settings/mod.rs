@@ -133,6 +133,8 @@ pub struct SettingError {
     pub key: String,
     /// Where that was written, in bytes of the text it came from.
     pub span: Option<Range<usize>>,
+    /// Which bytes of the value are wrong; `None` where all of it is.
+    pub part: Option<Range<usize>>,
     /// What is wrong, lower case, no full stop.
     pub message: String,
     /// The nearest valid form.
@@ -145,9 +147,16 @@ impl SettingError {
         SettingError {
             key: key.to_owned(),
             span,
+            part: None,
             message: message.into(),
             suggestion: None,
         }
+    }
+
+    /// Says which bytes of the value are wrong.
+    pub fn within(mut self, part: Range<usize>) -> Self {
+        self.part = Some(part);
+        self
     }
 
     /// A key nobody knows, with the nearest of `candidates`.

@@ -10,7 +10,7 @@ use netloom_base::failure::Fact;
 use netloom_base::{Code, Complaint, Event, Failure, Side, Stage};
 use netloom_protocol::{Framed, Framing, WithFraming};
 use netloom_transport::scratch::with_scratch;
-use netloom_transport::{Close, Conn, Messages};
+use netloom_transport::{Close, Conn, Cx, Messages};
 use netloom_wire::coding::Coding;
 use netloom_wire::framing::Decoder;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -45,6 +45,7 @@ pub(super) async fn talk(
     script: Script,
     spoken: Spoken,
     face: &Face,
+    cx: &Cx,
 ) -> Result<Carried, Failure> {
     let (id, peer) = (conn.id(), conn.facts().peer);
     let until_peer_ends = script.until_peer_ends || script.expect.is_some();
@@ -72,6 +73,8 @@ pub(super) async fn talk(
         if !desk.said {
             desk.said = desk.say(task)?.is_ready();
         }
+        let (received, sent) = desk.peer.moved();
+        cx.progress().count(received, sent);
         if desk.heard && (until_peer_ends || desk.said) {
             Poll::Ready(Ok(()))
         } else {

@@ -16,6 +16,7 @@ use crate::messages::{sent, spoken, with_message_flags};
 use crate::talk::{Script, talk};
 use crate::via;
 use crate::view::{Face, now};
+use crate::waiting::remarks;
 
 pub(super) struct Connect;
 
@@ -95,22 +96,22 @@ impl Verb for Connect {
         if gives_datagrams(&endpoint, Role::Dial) {
             return datagrams::connect(&endpoint, script, (limit, &overdue), face);
         }
-        converse_over(via::net(matches), limit, &overdue, |cx| async move {
+        let at = &endpoint;
+        let ended = converse_over(via::net(matches), limit, &overdue, |cx| async move {
             let began = cx.now();
-            let stack = cx.net().stack(&endpoint, Role::Dial)?;
+            let stack = cx.net().stack(at, Role::Dial)?;
             via::must_fit(matches, &stack)?;
             let conn = open_stream(&stack, &cx).await?;
-            for fact in conn.learned().iter().filter(|fact| fact.is_remark()) {
-                face.note(fact.to_string());
+            for remark in remarks(&conn) {
+                face.note(remark);
             }
             let mut story = begun(&stack, &conn);
-            let carried = talk(conn, script, face, &cx)
-                .await
-                .map_err(|failure| failure.at(&endpoint))?;
+            let carried = talk(conn, script, face, &cx).await?;
             (story.received, story.sent, story.lasted) =
                 (carried.back, carried.forth, cx.now() - began);
             face.record(&story, &story, now());
             Ok(())
-        })
+        });
+        ended.map_err(|stop| stop.at(at))
     }
 }

@@ -107,6 +107,7 @@ fn plan(kind: &dyn ServiceKind, urls: &[&str], matches: &ArgMatches) -> Plan {
         on: urls.iter().map(|url| Written::from(*url)).collect(),
         settings: chosen,
         limits: limits(matches),
+        kind_is_flag: true,
     };
     Plan {
         threads: threads(matches),

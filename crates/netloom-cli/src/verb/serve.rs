@@ -70,6 +70,7 @@ impl Verb for Serve {
             on: urls.map(|url| Written::from(url.as_str())).collect(),
             settings: chosen,
             limits: limits(matches),
+            kind_is_flag: false,
         };
         let plan = Plan {
             threads: threads(matches),

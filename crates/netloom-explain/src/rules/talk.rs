@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use netloom_base::diagnosis::Verdict::{Confirmed, Likely, Possible, Refuted};
 use netloom_base::failure::{Fact, Flow};
-use netloom_base::{Code, Diagnosis, Endpoint, Failure};
+use netloom_base::{Code, Diagnosis, Endpoint, Failure, Stage};
 use netloom_transport::probe::{Entry, Holder, State};
 
 use super::Rule;
@@ -209,6 +209,9 @@ fn timeout(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
     if failure.code() != Code::RECV_TIMEOUT {
         return None;
     }
+    if matches!(failure.stage(), Stage::Resolve | Stage::Connect) {
+        return not_reached(failure, answers);
+    }
     let mut draft = Draft::begun(failure);
     let flow = flow(failure);
     let other = flow.and_then(|flow| other_end(flow, answers));
@@ -262,6 +265,10 @@ fn timeout(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
             )
             .cause("the other host is gone", Possible, ""),
     };
+    if failure.stage() == Stage::Tls {
+        let why = "the handshake had begun, and was not over";
+        draft = draft.cause("the other program does not speak TLS", Possible, why);
+    }
     draft = draft
         .advice("give it more time: --timeout; or send what it waits for, such as an end of line");
     watch(draft, failure, answers)
@@ -270,6 +277,33 @@ fn timeout(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
             "its log, or the other end",
         )
         .done()
+}
+
+/// The time was over before there was a connection.
+fn not_reached(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
+    let draft = Draft::begun(failure);
+    let draft = if failure.stage() == Stage::Resolve {
+        let why = "the time was over while the name was looked up";
+        draft
+            .cause("the name servers are slow or silent", Likely, why)
+            .unchecked("which name server is silent", "more time: --timeout")
+    } else {
+        let why = "the time was over before a connection was there";
+        draft
+            .cause(
+                "a firewall drops the packets, or the host is gone",
+                Likely,
+                why,
+            )
+            .cause(
+                "the way there is slow, or the server takes no new connections",
+                Possible,
+                "",
+            )
+            .unchecked("where the packets are lost", "more time: --timeout")
+    };
+    let draft = draft.advice("give it more time: --timeout");
+    watch(draft, failure, answers).done()
 }
 
 fn unexpected(failure: &Failure, _: &Answers) -> Option<Diagnosis> {

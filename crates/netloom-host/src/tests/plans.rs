@@ -86,6 +86,7 @@ fn what_is_printed_loads_as_the_same_plan() {
                 .with("text", "it's \\r\\n \"q\" \u{1}")
                 .with("per-line", true),
             limits: Settings::new().with("idle", "5m").with("max-conns", 3_i64),
+            ..ServicePlan::default()
         }],
         source: None,
     };

@@ -49,7 +49,8 @@ fn untried(code: Code) -> bool {
 }
 
 /// What is to be noted when one family answered and every attempt over the
-/// other failed, or was silent for longer than it gets.
+/// other failed, or was silent for longer than it gets. A loopback that refuses
+/// works: the server listens on the other one alone.
 pub(super) fn broken_family<T>(runs: &[Run<SocketAddr, Result<T, Failure>>]) -> Option<Fact> {
     let winner = runs.iter().find(|run| matches!(run.result, Some(Ok(_))))?;
     let works = is_v6(winner.who.ip());
@@ -67,8 +68,11 @@ pub(super) fn broken_family<T>(runs: &[Run<SocketAddr, Result<T, Failure>>]) -> 
 }
 
 fn how_it_failed<T>(run: &Run<SocketAddr, Result<T, Failure>>) -> Option<String> {
+    let refused_here = |failure: &Failure| {
+        failure.code() == Code::CONNECT_REFUSED && run.who.ip().to_canonical().is_loopback()
+    };
     match &run.result {
-        Some(Err(failure)) if untried(failure.code()) => None,
+        Some(Err(failure)) if untried(failure.code()) || refused_here(failure) => None,
         Some(Err(failure)) => {
             let told = format!("{}: {}", run.who, failure.code().sentence());
             Some(match icmp(failure) {

@@ -4,10 +4,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use netloom_base::failure::{Fact, Step};
-use netloom_base::{Code, Failure, Role, Stage};
+use netloom_base::{Code, Failure, Role, Side, Stage};
 use tokio::io::AsyncReadExt;
 
 use super::interleaved;
+use super::outcome::broken_family;
+use super::stagger::Run;
 use crate::conn::{Conn, Peer};
 use crate::cx::Cx;
 use crate::listener::Listener;
@@ -128,6 +130,24 @@ fn a_refusal_starts_the_next_at_once() {
         noted(conn.learned(), Code::CONNECT_FAMILY_BROKEN).unwrap(),
         "IPv4 works, IPv6 does not: [2001:db8::2]:7: nothing listens on that port"
     );
+}
+
+#[test]
+fn a_loopback_that_refuses_is_not_broken_and_one_that_is_silent_is() {
+    let noted = |who: &str, code: Code| {
+        let run = |who: &str, result| Run {
+            who: who.parse().unwrap(),
+            began: Sim::new(1).now(),
+            took: Duration::ZERO,
+            result: Some(result),
+        };
+        let failure = Failure::new(Stage::Connect, Side::Peer, code);
+        let runs = [run(who, Err(failure)), run("127.0.0.1:7", Ok(()))];
+        broken_family(&runs).is_some()
+    };
+    assert!(!noted("[::1]:7", Code::CONNECT_REFUSED));
+    assert!(noted("[::1]:7", Code::CONNECT_TIMEOUT));
+    assert!(noted("[2001:db8::1]:7", Code::CONNECT_REFUSED));
 }
 
 #[test]

@@ -127,6 +127,7 @@ impl Tls {
             let name = side.name();
             cx.remark(&Arc::from(""), format!("the certificate of {name} is not checked (insecure): whoever is on the path can read and change everything"));
         }
+        let _greeting = cx.progress().enter(Stage::Tls);
         let witness = Witness::default();
         let began = cx.now();
         let (conn, below) = apart(conn);

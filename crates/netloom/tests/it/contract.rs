@@ -1,6 +1,6 @@
 //! What every verb keeps: what goes to which stream, how it ends, and when.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 
 use socket2::{Domain, Socket, Type};
@@ -209,6 +209,26 @@ fn a_mistake_of_usage_is_a_diagnosis_too() {
 }
 
 #[test]
+fn a_wrong_flag_of_a_kind_is_drawn_as_it_was_typed() {
+    let reply = r"known escapes are \r \n \t \0 \\ \xNN, not `\q`";
+    let drawn = format!("{reply}\n  --reply a\\q\n           ^^\n");
+    let by_name = format!("{reply}\n  --text a\\q\n          ^^\n");
+    let echo = "`echo` has no --per-line\n  --per-line\n  ^^^^^^^^^^\n";
+    for (args, told) in [
+        (&["listen", "tcp://:0", "--reply", r"a\q"][..], &*drawn),
+        (
+            &["serve", "reply", "--on", "tcp://:0", "--text", r"a\q"],
+            &by_name,
+        ),
+        (&["listen", "tcp://:0", "--echo", "--per-line"], echo),
+    ] {
+        let ended = run(args, b"");
+        assert_eq!(ended.code, Some(2), "{args:?}: {ended:?}");
+        assert_eq!(ended.stderr, format!("error[parse.setting]: {told}"));
+    }
+}
+
+#[test]
 fn the_flags_of_output_count_before_the_kind_and_after_it() {
     let on = ["--on", "tcp://:99999"];
     for args in [
@@ -407,6 +427,54 @@ fn colour_is_for_terminals_and_for_who_asks() {
     assert!(on_a_terminal(Some("1"), "--color=always").contains(BOLD));
 }
 
+/// What is told of a deadline that passed: the stage, and the evidence.
+fn told_late(words: &[&str]) -> String {
+    let late = ["--timeout", "300ms", "--json"];
+    let ended = Program::netloom(with(words, &late)).end();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let told = ended.text();
+    assert!(told.contains(r#""code":"recv.timeout""#), "{told}");
+    assert!(told.contains(words[1]), "{told}");
+    told
+}
+
+#[test]
+fn a_timeout_tells_the_stage_that_hung_and_what_had_moved() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = silent.local_addr().unwrap();
+    let moved = r#""0 bytes received, 5 sent""#;
+    for more in [&["--expect", "x"][..], &["--framing", "lines"]] {
+        let send = if more[0] == "--expect" {
+            "hello"
+        } else {
+            "hell"
+        };
+        let url = format!("tcp://{at}");
+        let told = told_late(&with(&["connect", &url, "--send", send], more));
+        assert!(told.contains(r#""stage":"recv""#), "{told}");
+        assert!(told.contains(moved), "{told}");
+    }
+    let told = told_late(&["connect", &format!("tls://{at},insecure")]);
+    assert!(told.contains(r#""stage":"tls""#), "{told}");
+    assert!(told.contains("does not speak TLS"), "{told}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_timeout_while_connecting_says_so() {
+    // A queue that is full: the kernel drops what asks for more.
+    let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
+    full.listen(0).unwrap();
+    let at = full.local_addr().unwrap().as_socket().unwrap();
+    let _one_waits = TcpStream::connect(at).unwrap();
+    let told = told_late(&["connect", &format!("tcp://{at}")]);
+    assert!(told.contains(r#""stage":"connect""#), "{told}");
+    assert!(told.contains("a firewall drops the packets"), "{told}");
+    assert!(!told.contains("confirmed"), "{told}");
+}
+
 #[test]
 fn timeout_ends_a_client_with_a_diagnosis_and_a_server_in_order() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -414,7 +482,11 @@ fn timeout_ends_a_client_with_a_diagnosis_and_a_server_in_order() {
     let mut program = Program::netloom(["connect", &url, "--timeout", "100ms"]);
     let ended = program.end();
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stderr.starts_with("error[recv.timeout]"), "{ended:?}");
+    let begins = format!("error[recv.timeout]: {url}: ");
+    assert!(ended.stderr.starts_with(&begins), "{ended:?}");
+    for part in ["stage     recv failed", "0 bytes received, 0 sent"] {
+        assert!(ended.stderr.contains(part), "{ended:?}");
+    }
 
     let server = Server::netloom(&with(&ECHO, &["--timeout", "300ms"]));
     let mut at_rest = client::open(server.addr());

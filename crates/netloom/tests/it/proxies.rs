@@ -1,5 +1,6 @@
 //! Through proxies that we did not write: microsocks, Dante and tinyproxy.
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::Command;
 
@@ -357,6 +358,40 @@ fn the_environment_is_heeded_and_said_and_switched_off() {
     command.env("all_proxy", "socks5://127.0.0.1:1");
     command.args(["connect", echo.endpoint(), "--send", "hi"]);
     assert_eq!(Program::start(&mut command).end().text(), "hi");
+}
+
+/// A proxy of HTTP that lets everybody through to nothing, until it is dropped.
+fn lets_all_through() -> (u16, std::thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serves = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(&stream).lines();
+        while !lines.next().unwrap().unwrap().is_empty() {}
+        (&stream)
+            .write_all(b"HTTP/1.1 200 Through\r\n\r\n")
+            .unwrap();
+        let _ = lines.next(); // until the other end has enough
+    });
+    (port, serves)
+}
+
+#[test]
+fn waiting_through_the_environments_proxy_says_so_unless_quiet() {
+    for quiet in [false, true] {
+        let (port, serves) = lets_all_through();
+        let mut command = netloom();
+        command.env("ALL_PROXY", format!("http://127.0.0.1:{port}"));
+        command.env_remove("all_proxy").env_remove("no_proxy");
+        command.env_remove("NO_PROXY");
+        command.args(["wait", "tcp://name.invalid:9", "--timeout", "20s"]);
+        let mut program = Program::start(command.args(quiet.then_some("-q")));
+        let ended = program.end();
+        serves.join().unwrap();
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let told = format!("through http://127.0.0.1:{port} (ALL_PROXY)");
+        assert_eq!(ended.stderr.contains(&told), !quiet, "{ended:?}");
+    }
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::endpoint::{Endpoint, EndpointError, EndpointSet};
+use super::schemes;
+use crate::endpoint::{Endpoint, EndpointError, EndpointSet, Role};
 
 /// House style, and a suggestion that is one.
 pub(super) fn in_style(error: &EndpointError) {
@@ -265,4 +266,25 @@ fn an_address_as_a_value_is_mended_and_its_password_hidden() {
     let built = "http://h/".parse::<Endpoint>().unwrap();
     let built = built.with_option("x", Some("a:")).to_string();
     assert_eq!(built, "http://h,x=a%3A/");
+}
+
+#[test]
+fn a_file_as_a_value_is_mended() {
+    for (text, mended) in [
+        (
+            "tls://h:1,ca=/etc/x.pem,insecure",
+            "tls://h:1,ca=%2Fetc%2Fx.pem,insecure",
+        ),
+        ("tls://h:1,ca=./etc/x.pem", "tls://h:1,ca=.%2Fetc%2Fx.pem"),
+        ("tls://h:1,ca=etc/x.pem", "tls://h:1,ca=etc%2Fx.pem"),
+        ("tls://h:1,ca=x/", "tls://h:1,ca=x"),
+        ("tls://h:1,insecure/x", "tls://h:1,insecure"),
+    ] {
+        let wrong = match text.parse::<Endpoint>() {
+            Err(wrong) => wrong,
+            Ok(endpoint) => schemes().stack(&endpoint, Role::Dial).unwrap_err(),
+        };
+        in_style(&wrong);
+        assert_eq!(wrong.complaint().suggestion.as_deref(), Some(mended));
+    }
 }
