@@ -307,9 +307,9 @@ impl Assembly {
         let transport = self.transport(stack)?;
         let _connecting = cx.progress().enter(Stage::Connect);
         if let Some(way) = &self.way
-            && let Some(opened) = way.dial(stack, cx).await?
+            && let Some(opening) = way.dial(stack, cx)
         {
-            return Ok(opened);
+            return opening.await;
         }
         transport.dial(stack, cx).await
     }

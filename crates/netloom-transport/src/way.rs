@@ -15,12 +15,13 @@ pub trait Way: Send + Sync {
     /// Whether what is said of the way can be read, before anything is opened.
     fn check(&self, stack: &Stack) -> Result<(), Failure>;
 
-    /// Opens the transport; `None` where it is to be dialled directly.
+    /// Opens the transport; `None` where it is to be dialled directly, which
+    /// costs nothing.
     fn dial<'a>(
         &'a self,
         stack: &'a Stack,
         cx: &'a Cx,
-    ) -> BoxFuture<'a, Result<Option<Opened>, Failure>>;
+    ) -> Option<BoxFuture<'a, Result<Opened, Failure>>>;
 }
 
 /// The option that names the way.

@@ -262,13 +262,9 @@ impl Way for Proxies {
         &'a self,
         stack: &'a Stack,
         cx: &'a Cx,
-    ) -> BoxFuture<'a, Result<Option<Opened>, Failure>> {
-        Box::pin(async move {
-            match self.route(stack)? {
-                Some(route) => self.open(&route, stack, cx).await.map(Some),
-                None => Ok(None),
-            }
-        })
+    ) -> Option<BoxFuture<'a, Result<Opened, Failure>>> {
+        let route = self.route(stack).transpose()?;
+        Some(Box::pin(async move { self.open(&route?, stack, cx).await }))
     }
 }
 
