@@ -9,7 +9,7 @@ use std::time::Duration;
 use netloom_base::endpoint::Host;
 use netloom_base::failure::Fact;
 use netloom_base::{Code, Failure, Fields, Moment, Record, Side, Stack, Stage};
-use netloom_protocol::{Visit, protocol_for};
+use netloom_protocol::{Visit, spoken_on};
 use netloom_transport::{Close, Conn, Cx};
 
 use crate::contract::Stop;
@@ -41,11 +41,7 @@ impl Place {
             send: None,
             deep: false,
         };
-        let spoken = protocol_for(&self.stack).filter(|protocol| {
-            let top = self.stack.levels.first();
-            top.is_some_and(|level| level.card.name == protocol.card().name)
-        });
-        let Some(protocol) = spoken else {
+        let Some(protocol) = spoken_on(&self.stack) else {
             let opened = cx.net().dial(&self.stack, cx).await?;
             let Ok(conn) = opened.stream() else {
                 return Ok(Vec::new());

@@ -31,5 +31,7 @@ pub use framed::{Framed, FramedService, Framing, LONGEST_MESSAGE, WithFraming};
 pub use greeting::{Greeted, Visit};
 pub use offer::Offer;
 pub use opening::Opening;
-pub use registry::{PROTOCOLS, Protocol, answering, ground, keys, misread, protocol_for};
+pub use registry::{
+    PROTOCOLS, Protocol, answering, ground, keys, misread, protocol_for, spoken_on,
+};
 pub use service::{MessageService, Service, each_message, finish, from_fn};

@@ -27,12 +27,15 @@ pub trait Protocol: Send + Sync {
     }
 
     /// The service that holds one conversation of `offer` in this protocol, or
-    /// why it cannot.
+    /// why it cannot. Without a word of its own it carries nothing yet.
     fn service_for(
         &self,
         offer: &Offer,
         settings: &Settings,
-    ) -> Result<Arc<dyn Service>, Vec<SettingError>>;
+    ) -> Result<Arc<dyn Service>, Vec<SettingError>> {
+        let _ = settings;
+        Err(offer.not_yet(self.card().name))
+    }
 
     /// Opens a dialled conversation far enough to know the peer. `conn` is open
     /// up to what this protocol stands on. A peer that may stay silent is waited
@@ -129,15 +132,18 @@ pub fn protocol_for(stack: &Stack) -> Option<&'static dyn Protocol> {
         .copied()
 }
 
+/// The protocol that the top of `stack` names; `None` for plain bytes, and where
+/// it is a layer alone.
+pub fn spoken_on(stack: &Stack) -> Option<&'static dyn Protocol> {
+    let top = stack.levels.first()?.card.name;
+    protocol_for(stack).filter(|protocol| protocol.card().name == top)
+}
+
 /// What is dialled before the protocol of `stack` speaks: what stands beneath
 /// its top layer where that is the protocol's own, or the whole stack.
 pub fn ground(stack: &Stack) -> Stack {
-    let top = stack.levels.first().map(|level| level.card.name);
-    let speaks = protocol_for(stack).is_some_and(|protocol| Some(protocol.card().name) == top);
-    stack
-        .beneath()
-        .filter(|_| speaks)
-        .unwrap_or_else(|| stack.clone())
+    let beneath = spoken_on(stack).and_then(|_| stack.beneath());
+    beneath.unwrap_or_else(|| stack.clone())
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! Addresses as people write them: with an interface, with a port or without.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use netloom_base::endpoint::Host;
 use netloom_base::settings::FromValue;
-use netloom_base::{Code, Failure, Side, Stage, Value};
+use netloom_base::{Code, Endpoint, Failure, Side, Stage, Value};
+use socket2::Socket;
 
 /// How often a free port is looked for when both families must share it.
 const TRIES: usize = 16;
@@ -45,6 +47,46 @@ pub(crate) fn every_interface<T>(
     match hold((Ipv6Addr::UNSPECIFIED, port).into(), false) {
         Err(failure) if absent(&failure) => hold((Ipv4Addr::UNSPECIFIED, port).into(), true),
         other => other,
+    }
+}
+
+/// Lets further sockets of this program share a bound address (SO_REUSEPORT).
+pub(crate) fn share(socket: &Socket) -> Result<(), Failure> {
+    #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos"))))]
+    socket
+        .set_reuse_port(true)
+        .map_err(|error| Failure::from_io(Stage::Bind, error))?;
+    #[cfg(not(unix))]
+    let _ = socket;
+    Ok(())
+}
+
+/// Where a socket was bound, with its real port.
+pub(crate) fn local(socket: &Socket) -> Result<SocketAddr, Failure> {
+    let addr = socket
+        .local_addr()
+        .map_err(|error| Failure::from_io(Stage::Bind, error))?;
+    addr.as_socket()
+        .ok_or_else(|| Failure::from_io(Stage::Bind, io::ErrorKind::InvalidData.into()))
+}
+
+/// The endpoint that was asked for as it is told of: without options, with the
+/// real port, and with the address where what was written may be several.
+pub(crate) fn held_at(asked: &Endpoint, addr: SocketAddr) -> Endpoint {
+    let host = match asked.host() {
+        Host::Loopback | Host::Name(_) => Host::from(addr),
+        written => written.clone(),
+    };
+    let held = asked.clone().with_host(host).with_port(addr.port());
+    held.without_options()
+}
+
+/// The address by which a tool of this host reaches a bound one.
+pub(crate) fn near(addr: SocketAddr) -> String {
+    if addr.ip().is_unspecified() {
+        "localhost".to_owned()
+    } else {
+        addr.ip().to_string()
     }
 }
 

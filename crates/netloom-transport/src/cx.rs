@@ -43,6 +43,7 @@ pub trait Spawn: Send + Sync {
 #[derive(Clone)]
 pub struct Cx(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     net: Arc<dyn Net>,
     clock: Arc<dyn Clock>,
@@ -85,18 +86,9 @@ impl Cx {
     /// dial two system calls, but for one to loopback, where there is no router
     /// to speak. Servers, and what dials for them, do without.
     pub fn for_a_person(self) -> Self {
-        let inner = &*self.0;
         Cx(Arc::new(Inner {
-            net: inner.net.clone(),
-            clock: inner.clock.clone(),
-            spawn: inner.spawn.clone(),
-            random: inner.random.clone(),
-            events: inner.events.clone(),
-            limits: inner.limits.clone(),
-            shutdown: inner.shutdown.clone(),
-            tasks: inner.tasks.clone(),
             for_a_person: true,
-            progress: inner.progress.clone(),
+            ..Inner::clone(&self.0)
         }))
     }
 
@@ -109,16 +101,12 @@ impl Cx {
     /// shutdown below this one's, and tasks and progress apart. Whom it dials for stays.
     pub fn child(&self, events: Events, limits: Limits) -> Self {
         Cx(Arc::new(Inner {
-            net: self.0.net.clone(),
-            clock: self.0.clock.clone(),
-            spawn: self.0.spawn.clone(),
-            random: self.0.random.clone(),
             events,
             limits,
             shutdown: self.0.shutdown.child(),
             tasks: TaskTracker::new(),
-            for_a_person: self.0.for_a_person,
             progress: Progress::default(),
+            ..Inner::clone(&self.0)
         }))
     }
 

@@ -6,21 +6,15 @@ mod scope;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use netloom_base::story::Told;
-use netloom_base::{
-    Address, Card, Code, Failure, Kind, Opens, Scheme, SettingError, Settings, Side, Stage,
-};
+use netloom_base::{Address, Card, Code, Failure, Kind, Opens, Scheme, Side, Stage};
 use netloom_transport::{BoxFuture, Conn, Cx};
 use netloom_wire::reply::Reply;
 
 use crate::greeting::{Greeted, Visit};
-use crate::offer::Offer;
 use crate::opening::Opening;
 use crate::registry::Protocol;
 use crate::replies::{ask, reply, told};
-use crate::service::Service;
 use crate::shown::{COLUMNS, shown};
 
 pub use scope::Scope;
@@ -63,14 +57,6 @@ const ANONYMOUS: (&str, &str) = ("anonymous", "netloom@");
 impl Protocol for Ftp {
     fn card(&self) -> &'static Card {
         &CARD
-    }
-
-    fn service_for(
-        &self,
-        offer: &Offer,
-        _: &Settings,
-    ) -> Result<Arc<dyn Service>, Vec<SettingError>> {
-        Err(offer.not_yet(CARD.name))
     }
 
     /// Reads the banner, asks for the features, logs in as the endpoint's user or

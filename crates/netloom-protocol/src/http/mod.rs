@@ -15,9 +15,7 @@ mod visit;
 
 pub mod codes;
 
-use std::sync::Arc;
-
-use netloom_base::{Address, Card, Failure, Kind, Opens, Scheme, SettingError, Settings};
+use netloom_base::{Address, Card, Failure, Kind, Opens, Scheme};
 use netloom_transport::{BoxFuture, Conn, Cx};
 
 pub use environment::{Environment, Proxy};
@@ -28,9 +26,7 @@ pub(crate) use tell::{clean, told};
 pub(crate) use visit::other_protocol;
 
 use crate::greeting::{Greeted, Visit};
-use crate::offer::Offer;
 use crate::registry::Protocol;
-use crate::service::Service;
 
 /// The protocol behind `http://` and `https://`.
 pub struct Http {
@@ -78,15 +74,6 @@ impl Http {
 impl Protocol for Http {
     fn card(&self) -> &'static Card {
         &CARD
-    }
-
-    fn service_for(
-        &self,
-        offer: &Offer,
-        _: &Settings,
-    ) -> Result<Arc<dyn Service>, Vec<SettingError>> {
-        let message = format!("http cannot carry {} yet", offer.word());
-        Err(vec![SettingError::new("on", None, message)])
     }
 
     fn greet<'a>(

@@ -2,19 +2,15 @@
 
 pub mod codes;
 
-use std::sync::Arc;
-
 use netloom_base::story::Told;
-use netloom_base::{Address, Card, Failure, Kind, Opens, Scheme, SettingError, Settings};
+use netloom_base::{Address, Card, Failure, Kind, Opens, Scheme};
 use netloom_transport::{BoxFuture, Conn, Cx, Peer};
 use netloom_wire::reply::Reply;
 
 use crate::greeting::{Greeted, Visit};
-use crate::offer::Offer;
 use crate::opening::Opening;
 use crate::registry::Protocol;
 use crate::replies::{ask, reply, told};
-use crate::service::Service;
 use crate::shown::{COLUMNS, shown};
 
 #[cfg(test)]
@@ -60,14 +56,6 @@ static CARD: Card = Card {
 impl Protocol for Smtp {
     fn card(&self) -> &'static Card {
         &CARD
-    }
-
-    fn service_for(
-        &self,
-        offer: &Offer,
-        _: &Settings,
-    ) -> Result<Arc<dyn Service>, Vec<SettingError>> {
-        Err(offer.not_yet(CARD.name))
     }
 
     /// Reads the banner, says EHLO, tells the extensions, and quits: no mail is

@@ -1,19 +1,13 @@
 //! MQTT (OASIS, versions 3.1.1 and 5): whether a broker takes us.
 
-use std::sync::Arc;
-
 use netloom_base::story::Told;
-use netloom_base::{
-    Address, Card, Code, Failure, Kind, Opens, Scheme, SettingError, Settings, Side, Stage,
-};
+use netloom_base::{Address, Card, Code, Failure, Kind, Opens, Scheme, Side, Stage};
 use netloom_transport::{BoxFuture, Conn, Cx};
 use netloom_wire::mqtt::{Connack, Connect, DISCONNECT, Version, reason};
 
 use crate::greeting::{Greeted, Visit};
-use crate::offer::Offer;
 use crate::opening::Opening;
 use crate::registry::Protocol;
-use crate::service::Service;
 use crate::shown::{COLUMNS, shown};
 
 #[cfg(test)]
@@ -63,14 +57,6 @@ const WRONG_VERSION: [u8; 2] = [0x01, 0x84];
 impl Protocol for Mqtt {
     fn card(&self) -> &'static Card {
         &CARD
-    }
-
-    fn service_for(
-        &self,
-        offer: &Offer,
-        _: &Settings,
-    ) -> Result<Arc<dyn Service>, Vec<SettingError>> {
-        Err(offer.not_yet(CARD.name))
     }
 
     /// Connects as a client of its own with a clean session, and leaves. A broker

@@ -1,17 +1,13 @@
 //! SSH (RFC 4253): who is there, and what they can.
 
-use std::sync::Arc;
-
 use netloom_base::story::Told;
-use netloom_base::{Address, Card, Failure, Kind, Opens, Scheme, SettingError, Settings};
+use netloom_base::{Address, Card, Failure, Kind, Opens, Scheme};
 use netloom_transport::{BoxFuture, Conn, Cx};
 use netloom_wire::ssh::{self, Identification, KexInit};
 
 use crate::greeting::{Greeted, Visit};
-use crate::offer::Offer;
 use crate::opening::Opening;
 use crate::registry::Protocol;
-use crate::service::Service;
 use crate::shown::{COLUMNS, shown};
 
 #[cfg(test)]
@@ -58,14 +54,6 @@ const REFUSALS: &[&str] = &[
 impl Protocol for Ssh {
     fn card(&self) -> &'static Card {
         &CARD
-    }
-
-    fn service_for(
-        &self,
-        offer: &Offer,
-        _: &Settings,
-    ) -> Result<Arc<dyn Service>, Vec<SettingError>> {
-        Err(offer.not_yet(CARD.name))
     }
 
     /// Reads the identification and the lists of the server, says ours, and ends

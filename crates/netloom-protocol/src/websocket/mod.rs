@@ -8,14 +8,11 @@ pub mod codes;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use netloom_base::failure::Fact;
 use netloom_base::story::Told;
-use netloom_base::{
-    Address, Card, Code, Failure, Kind, Opens, Scheme, SettingError, Settings, Side, Stage,
-};
+use netloom_base::{Address, Card, Code, Failure, Kind, Opens, Scheme, Side, Stage};
 use netloom_transport::{BoxFuture, Conn, Cx};
 use netloom_wire::escape::escape;
 use netloom_wire::websocket::{Frame, Key, Opcode, check, from_client, upgrade};
@@ -24,10 +21,8 @@ use crate::greeting::{Greeted, Visit};
 use crate::http::{
     Asked, Place, ask, clean, facts, hop, other_protocol, peer_speaks_tls, told, unwritable,
 };
-use crate::offer::Offer;
 use crate::opening::Opening;
 use crate::registry::Protocol;
-use crate::service::Service;
 
 /// How long an answer to a message is waited for, and one to a close.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -72,15 +67,6 @@ static CARD: Card = Card {
 impl Protocol for WebSocket {
     fn card(&self) -> &'static Card {
         &CARD
-    }
-
-    fn service_for(
-        &self,
-        offer: &Offer,
-        _: &Settings,
-    ) -> Result<Arc<dyn Service>, Vec<SettingError>> {
-        let message = format!("websocket cannot carry {} yet", offer.word());
-        Err(vec![SettingError::new("on", None, message)])
     }
 
     fn greet<'a>(

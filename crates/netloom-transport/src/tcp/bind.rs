@@ -15,7 +15,7 @@ use socket2::Socket as Raw;
 
 use super::options::{ListenOptions, make};
 use crate::accept;
-use crate::addresses::{both_loopbacks, every_interface, scoped};
+use crate::addresses::{both_loopbacks, every_interface, held_at, local, near, scoped, share};
 use crate::cx::Cx;
 use crate::listener::{Bound, Listener};
 use crate::net::mistakes;
@@ -85,28 +85,10 @@ fn prepare(
     Ok(socket)
 }
 
-fn share(socket: &Raw) -> Result<(), Failure> {
-    #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos"))))]
-    socket
-        .set_reuse_port(true)
-        .map_err(|error| Failure::from_io(Stage::Bind, error))?;
-    #[cfg(not(unix))]
-    let _ = socket;
-    Ok(())
-}
-
 fn bind_to(socket: &Raw, addr: SocketAddr) -> Result<(), Failure> {
     socket
         .bind(&addr.into())
         .map_err(|error| Failure::from_io(Stage::Bind, error).fact(Fact::Tried(addr)))
-}
-
-fn local(socket: &Raw) -> Result<SocketAddr, Failure> {
-    let addr = socket
-        .local_addr()
-        .map_err(|error| Failure::from_io(Stage::Bind, error))?;
-    addr.as_socket()
-        .ok_or_else(|| Failure::from_io(Stage::Bind, io::Error::from(io::ErrorKind::InvalidData)))
 }
 
 fn listen(socket: &Raw, addr: SocketAddr, backlog: u32) -> Result<(), Failure> {
@@ -128,15 +110,7 @@ struct TcpBound {
 
 impl TcpBound {
     fn new(held: Held, asked: &Endpoint, options: ListenOptions) -> Self {
-        let host = match asked.host() {
-            Host::Loopback | Host::Name(_) => Host::from(held.addr),
-            written => written.clone(),
-        };
-        let endpoint = asked
-            .clone()
-            .with_host(host)
-            .with_port(held.addr.port())
-            .without_options();
+        let endpoint = held_at(asked, held.addr);
         let only_own_family = !held.addr.ip().is_unspecified() || held.addr.is_ipv4();
         TcpBound {
             addr: held.addr,
@@ -154,12 +128,7 @@ impl Bound for TcpBound {
     }
 
     fn try_with(&self) -> Option<String> {
-        let ip = if self.addr.ip().is_unspecified() {
-            "localhost".to_owned()
-        } else {
-            self.addr.ip().to_string()
-        };
-        Some(format!("nc {ip} {}", self.addr.port()))
+        Some(format!("nc {} {}", near(self.addr), self.addr.port()))
     }
 
     fn listener(&self) -> Result<Option<Box<dyn Listener>>, Failure> {

@@ -15,9 +15,9 @@ use socket2::Socket;
 
 use super::Mailbox;
 use super::group::{self, is_group};
-use super::mailbox::{Manner, peer};
+use super::manner::{Manner, peer};
 use super::options::{BindOptions, make, option};
-use crate::addresses::{both_loopbacks, every_interface, scoped};
+use crate::addresses::{both_loopbacks, every_interface, held_at, local, near, scoped, share};
 use crate::cx::Cx;
 use crate::datagrams::{BoundDatagrams, Datagrams, HeldDatagrams};
 use crate::net::mistakes;
@@ -189,16 +189,6 @@ fn ask(socket: &Socket, addr: SocketAddr, drops: bool) -> std::io::Result<()> {
     Ok(())
 }
 
-fn share(socket: &Socket) -> Result<(), Failure> {
-    #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos"))))]
-    socket
-        .set_reuse_port(true)
-        .map_err(|error| Failure::from_io(Stage::Bind, error))?;
-    #[cfg(not(unix))]
-    let _ = socket;
-    Ok(())
-}
-
 fn bind_to(socket: &Socket, addr: SocketAddr) -> Result<(), Failure> {
     socket.bind(&addr.into()).map_err(|error| {
         // Whoever has it does not listen: datagram sockets never do.
@@ -214,15 +204,6 @@ fn bind_to(socket: &Socket, addr: SocketAddr) -> Result<(), Failure> {
     })
 }
 
-fn local(socket: &Socket) -> Result<SocketAddr, Failure> {
-    let addr = socket
-        .local_addr()
-        .map_err(|error| Failure::from_io(Stage::Bind, error))?;
-    let unknown = || std::io::Error::from(std::io::ErrorKind::InvalidData);
-    addr.as_socket()
-        .ok_or_else(|| Failure::from_io(Stage::Bind, unknown()))
-}
-
 /// A UDP address that is held.
 struct UdpBound {
     addr: SocketAddr,
@@ -236,15 +217,7 @@ struct UdpBound {
 
 impl UdpBound {
     fn new(held: Held, asked: &Endpoint, options: BindOptions) -> Self {
-        let host = match asked.host() {
-            Host::Loopback | Host::Name(_) => Host::from(held.addr),
-            written => written.clone(),
-        };
-        let endpoint = asked
-            .clone()
-            .with_host(host)
-            .with_port(held.addr.port())
-            .without_options();
+        let endpoint = held_at(asked, held.addr);
         UdpBound {
             addr: held.addr,
             endpoint,
@@ -292,12 +265,7 @@ impl BoundDatagrams for UdpBound {
         if self.is_shared() {
             return None;
         }
-        let ip = if self.addr.ip().is_unspecified() {
-            "localhost".to_owned()
-        } else {
-            self.addr.ip().to_string()
-        };
-        Some(format!("nc -u {ip} {}", self.addr.port()))
+        Some(format!("nc -u {} {}", near(self.addr), self.addr.port()))
     }
 
     fn learned(&self) -> &[Fact] {

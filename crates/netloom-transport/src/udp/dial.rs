@@ -14,7 +14,7 @@ use socket2::Socket;
 use super::Mailbox;
 use super::blame::Known;
 use super::group::{self, is_broadcast, is_group};
-use super::mailbox::{Manner, peer};
+use super::manner::{Manner, peer};
 use super::options::{DialOptions, make, option};
 use crate::addresses::scoped;
 use crate::conn::Peer;

@@ -10,6 +10,7 @@ mod mailbox;
 #[cfg(not(target_os = "linux"))]
 #[path = "portable.rs"]
 mod mailbox;
+mod manner;
 #[cfg(target_os = "linux")]
 mod name;
 mod options;
@@ -27,7 +28,8 @@ use crate::cx::Cx;
 use crate::datagrams::HeldDatagrams;
 use crate::net::{Opened, Transport, mistakes};
 
-pub(crate) use mailbox::{Mailbox, Manner};
+pub(crate) use mailbox::Mailbox;
+pub(crate) use manner::Manner;
 pub use options::{BindOptions, DialOptions, Sender};
 
 /// The transport behind `udp://`.

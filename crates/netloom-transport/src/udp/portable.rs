@@ -10,39 +10,9 @@ use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
 use super::blame::Known;
+use super::manner::{Manner, peer};
 use crate::conn::{ConnFacts, Peer};
-use crate::datagrams::{Batch, Datagrams, LARGEST, Outgoing, Received};
-
-/// What kind of socket it is, and what was asked of it.
-pub(crate) struct Manner {
-    pub(crate) local: Option<Peer>,
-    pub(crate) connected: Option<Peer>,
-    pub(crate) default_to: Option<Peer>,
-    pub(crate) interfaces: Vec<u32>,
-    pub(crate) v6: bool,
-    pub(crate) armed: bool,
-    pub(crate) df: bool,
-    pub(crate) broadcast: bool,
-    pub(crate) room: usize,
-    pub(crate) learned: Vec<Fact>,
-}
-
-impl Default for Manner {
-    fn default() -> Self {
-        Manner {
-            local: None,
-            connected: None,
-            default_to: None,
-            interfaces: Vec::new(),
-            v6: false,
-            armed: false,
-            df: false,
-            broadcast: false,
-            room: LARGEST,
-            learned: Vec::new(),
-        }
-    }
-}
+use crate::datagrams::{Batch, Datagrams, Outgoing, Received};
 
 /// A datagram socket.
 pub(crate) struct Mailbox {
@@ -141,9 +111,4 @@ impl Datagrams for Mailbox {
     fn learned(&self) -> &[Fact] {
         &self.manner.learned
     }
-}
-
-/// An address of an IP socket, with `::ffff:` taken off.
-pub(super) fn peer(addr: SocketAddr) -> Peer {
-    Peer::Ip(crate::socket::canonical(addr))
 }
