@@ -4,7 +4,6 @@
 //! them. A kind is one folder and one line in [`registry`].
 #![forbid(unsafe_code)]
 
-pub mod carry;
 pub mod registry;
 
 pub mod chargen;

@@ -2,6 +2,7 @@
 
 use netloom_base::{Key, SettingError, Settings};
 use netloom_protocol::Offer;
+use netloom_transport::Net;
 
 /// One kind of service: what `serve KIND`, `--KIND` and `kind = "KIND"` name.
 pub trait ServiceKind: Send + Sync {
@@ -25,8 +26,9 @@ pub trait ServiceKind: Send + Sync {
         ""
     }
 
-    /// Makes the offer, or says everything that is wrong with the settings.
-    fn build(&self, settings: &Settings) -> Result<Offer, Vec<SettingError>>;
+    /// Makes the offer, or says everything that is wrong with the settings. A
+    /// kind that dials asks `net` what its endpoints mean; nothing is opened yet.
+    fn build(&self, settings: &Settings, net: &dyn Net) -> Result<Offer, Vec<SettingError>>;
 }
 
 /// Every kind of this build.
@@ -45,6 +47,8 @@ pub fn kind(name: &str) -> Option<&'static dyn ServiceKind> {
 
 #[cfg(test)]
 mod tests {
+    use netloom_transport::sim::Sim;
+
     use super::*;
 
     #[test]
@@ -76,8 +80,11 @@ mod tests {
 
     #[test]
     fn every_kind_says_what_it_does_not_know() {
+        let net = Sim::new(1);
+        let cx = net.host("here");
         for kind in KINDS {
-            let Err(errors) = kind.build(&Settings::new().with("no-such-key", "1")) else {
+            let settings = Settings::new().with("no-such-key", "1");
+            let Err(errors) = kind.build(&settings, cx.net()) else {
                 panic!("{} took an unknown key", kind.name());
             };
             assert!(

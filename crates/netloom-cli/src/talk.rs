@@ -8,9 +8,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use netloom_app::carry::{Carried, CarryFailure, End, Until, carry};
 use netloom_base::failure::Fact;
 use netloom_base::{Code, Endpoint, Event, Failure, Role, Side, Stage};
+use netloom_transport::carry::{Carried, CarryFailure, End, Until, carry};
 use netloom_transport::conn::{ConnFacts, Io};
 use netloom_transport::progress::Progress;
 use netloom_transport::socket::Socket;

@@ -126,7 +126,7 @@ impl Checker<'_> {
             self.complaints.push(complaint);
             return None;
         };
-        match kind.build(own) {
+        match kind.build(own, self.net) {
             Ok(offer) => Some((kind, offer)),
             Err(mut errors) => {
                 let unknown = |error: &&mut SettingError| {

@@ -11,6 +11,8 @@ use netloom_base::{Failure, Moment};
 use netloom_transport::datagrams::{Lost, Received};
 use netloom_transport::{Batch, BoxFuture, Cx, Datagrams, Outgoing, Peer};
 
+use crate::measures::Measures;
+
 /// Serves an address for datagrams.
 pub trait DatagramService: Send + Sync {
     /// Serves one socket, until the service is told to stop.
@@ -24,6 +26,11 @@ pub trait DatagramService: Send + Sync {
     /// is remembered from one datagram to the next.
     fn is_stateless(&self) -> bool {
         false
+    }
+
+    /// Tells the figures it keeps besides those that every service has.
+    fn measure(&self, to: &mut dyn Measures) {
+        let _ = to;
     }
 }
 

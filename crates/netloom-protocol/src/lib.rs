@@ -8,6 +8,7 @@
 pub mod datagrams;
 pub mod framed;
 pub mod greeting;
+pub mod measures;
 pub mod offer;
 pub mod opening;
 pub mod registry;
@@ -29,6 +30,7 @@ pub mod websocket;
 pub use datagrams::{Answer, Answering, DatagramService, each};
 pub use framed::{Framed, FramedService, Framing, LONGEST_MESSAGE, WithFraming};
 pub use greeting::{Greeted, Visit};
+pub use measures::Measures;
 pub use offer::Offer;
 pub use opening::Opening;
 pub use registry::{

@@ -9,6 +9,7 @@ use netloom_transport::{BoxFuture, Close, Conn, Cx, Messages};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use crate::datagrams::{Answer, DatagramService};
+use crate::measures::Measures;
 
 /// How long an idle connection of a service that keeps connections open lives.
 pub const LONG_IDLE: Duration = Duration::from_hours(1);
@@ -42,6 +43,11 @@ pub trait Service: Send + Sync {
     /// datagram is done for a message.
     fn messages(self: Arc<Self>) -> Option<Arc<dyn MessageService>> {
         None
+    }
+
+    /// Tells the figures it keeps besides those that every service has.
+    fn measure(&self, to: &mut dyn Measures) {
+        let _ = to;
     }
 
     /// The value that serves one core, for a service that keeps state per core.

@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::BoxFuture;
 use crate::net::Net;
+use crate::origin::Origin;
 use crate::progress::Progress;
 
 /// A clock that can be read and waited on.
@@ -55,6 +56,7 @@ struct Inner {
     tasks: TaskTracker,
     for_a_person: bool,
     progress: Progress,
+    origin: Option<Arc<Origin>>,
 }
 
 impl Cx {
@@ -78,6 +80,7 @@ impl Cx {
             tasks: TaskTracker::new(),
             for_a_person: false,
             progress: Progress::default(),
+            origin: None,
         }))
     }
 
@@ -90,6 +93,20 @@ impl Cx {
             for_a_person: true,
             ..Inner::clone(&self.0)
         }))
+    }
+
+    /// The same world, dialling on behalf of `origin`, for layers that tell the
+    /// server of the client.
+    pub fn on_behalf_of(&self, origin: Origin) -> Self {
+        Cx(Arc::new(Inner {
+            origin: Some(Arc::new(origin)),
+            ..Inner::clone(&self.0)
+        }))
+    }
+
+    /// The client on whose behalf is dialled here, if it is for one.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.0.origin.as_deref()
     }
 
     /// The real world: the system's clock and the current tokio runtime.

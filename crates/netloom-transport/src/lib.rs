@@ -25,6 +25,7 @@ pub mod mux;
 pub mod net;
 #[cfg(unix)]
 mod once;
+pub mod origin;
 pub mod progress;
 #[cfg(unix)]
 pub(crate) mod ready;
@@ -71,6 +72,8 @@ pub mod cores;
 
 pub mod sim;
 
+pub mod carry;
+
 pub use conn::{Close, Conn, ConnFacts, Io, Peer};
 pub use cx::{Clock, Cx, Events, Shutdown, Spawn};
 pub use datagrams::{Batch, BoundDatagrams, Datagrams, Outgoing};
@@ -79,6 +82,7 @@ pub use listener::{Accepted, Bound, Listener};
 pub use messages::Messages;
 pub use mux::Mux;
 pub use net::{Assembly, Found, Layer, Net, Opened, Transport};
+pub use origin::Origin;
 pub use seat::{Notice, Seat, Seats};
 pub use way::Way;
 

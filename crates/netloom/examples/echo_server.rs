@@ -52,7 +52,7 @@ async fn serve(endpoints: &[String]) -> Result<Server, Failure> {
 /// The kind that `netloom listen --echo` serves.
 fn echo() -> Offer {
     let echo = kind("echo").expect("this build has `echo`");
-    echo.build(&Settings::new())
+    echo.build(&Settings::new(), &*netloom::os_net())
         .unwrap_or_else(|_| unreachable!("`echo` needs no settings"))
 }
 

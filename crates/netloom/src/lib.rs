@@ -34,11 +34,11 @@
 //! A stream carries bytes; a [`Framing`] makes messages of them:
 //!
 //! ```
-//! use netloom::{Framing, Messages, WithFraming, connect, listen, kind, Settings};
+//! use netloom::{Framing, Messages, WithFraming, connect, listen, kind, os_net, Settings};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), netloom::Failure> {
-//! let echo = kind("echo").unwrap().build(&Settings::new()).unwrap();
+//! let echo = kind("echo").unwrap().build(&Settings::new(), &*os_net()).unwrap();
 //! let server = listen("tcp://127.0.0.1:0").framing(Framing::Lines).offer(echo).await?;
 //!
 //! let mut lines = connect(&server.endpoints()[0].to_string()).await?.framed(Framing::Lines);

@@ -10,7 +10,7 @@ use netloom_base::settings::ByteSize;
 use netloom_base::{Failure, Key, SettingError, Settings, Stage, settings};
 use netloom_protocol::{Answer, DatagramService, Offer, Service, each, finish};
 use netloom_transport::scratch::with_scratch;
-use netloom_transport::{BoxFuture, Close, Conn, Cx, Notice};
+use netloom_transport::{BoxFuture, Close, Conn, Cx, Net, Notice};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::registry::ServiceKind;
@@ -40,7 +40,7 @@ impl ServiceKind for Chargen {
         ChargenSettings::KEYS
     }
 
-    fn build(&self, settings: &Settings) -> Result<Offer, Vec<SettingError>> {
+    fn build(&self, settings: &Settings, _: &dyn Net) -> Result<Offer, Vec<SettingError>> {
         let bytes = ChargenSettings::read(settings)?.bytes.0;
         let most = if bytes == 0 { u64::MAX } else { bytes };
         Ok(Offer::Bytes(Arc::new(Characters {

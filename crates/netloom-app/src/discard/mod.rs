@@ -10,7 +10,7 @@ use netloom_protocol::{
     Answer, DatagramService, MessageService, Offer, Service, each, each_message,
 };
 use netloom_transport::scratch::with_scratch;
-use netloom_transport::{BoxFuture, Close, Conn, Cx, Notice};
+use netloom_transport::{BoxFuture, Close, Conn, Cx, Net, Notice};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use crate::registry::ServiceKind;
@@ -32,7 +32,7 @@ impl ServiceKind for Discard {
         &[]
     }
 
-    fn build(&self, settings: &Settings) -> Result<Offer, Vec<SettingError>> {
+    fn build(&self, settings: &Settings, _: &dyn Net) -> Result<Offer, Vec<SettingError>> {
         match settings.unknown(self.keys()) {
             errors if errors.is_empty() => Ok(Offer::Bytes(Arc::new(Discard))),
             errors => Err(errors),

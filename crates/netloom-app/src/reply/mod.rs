@@ -12,7 +12,7 @@ use netloom_protocol::{
     Answer, DatagramService, MessageService, Offer, Service, each, each_message, finish,
 };
 use netloom_transport::scratch::with_scratch;
-use netloom_transport::{BoxFuture, Conn, Cx, Notice};
+use netloom_transport::{BoxFuture, Conn, Cx, Net, Notice};
 use netloom_wire::{escape, lines::Lines};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
@@ -56,7 +56,7 @@ impl ServiceKind for Reply {
         "text = 'hello\\r\\n'"
     }
 
-    fn build(&self, settings: &Settings) -> Result<Offer, Vec<SettingError>> {
+    fn build(&self, settings: &Settings, _: &dyn Net) -> Result<Offer, Vec<SettingError>> {
         let read = ReplySettings::read(settings)?;
         let text = escape::unescape(&read.text).map_err(|error| {
             let wrong = &read.text[error.span.clone()];

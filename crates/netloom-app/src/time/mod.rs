@@ -7,7 +7,7 @@ use netloom_base::{Failure, Key, SettingError, Settings, Stage, Timestamp, setti
 use netloom_protocol::{
     Answer, DatagramService, MessageService, Offer, Service, each, each_message, finish,
 };
-use netloom_transport::{BoxFuture, Conn, Cx};
+use netloom_transport::{BoxFuture, Conn, Cx, Net};
 use tokio::io::AsyncWriteExt;
 
 use crate::registry::ServiceKind;
@@ -56,7 +56,7 @@ impl ServiceKind for Time {
         "format = \"rfc3339\""
     }
 
-    fn build(&self, settings: &Settings) -> Result<Offer, Vec<SettingError>> {
+    fn build(&self, settings: &Settings, _: &dyn Net) -> Result<Offer, Vec<SettingError>> {
         let chosen = TimeSettings::read(settings)?.format;
         let format = FORMATS
             .iter()

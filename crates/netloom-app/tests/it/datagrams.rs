@@ -12,7 +12,7 @@ use netloom_transport::{Batch, Cx, Datagrams, Opened, Outgoing};
 /// Serves a kind at `udp://server:7`.
 async fn serve(sim: &Sim, name: &str, settings: &Settings) {
     let cx = sim.host("server");
-    let offer = kind(name).unwrap().build(settings).unwrap();
+    let offer = kind(name).unwrap().build(settings, cx.net()).unwrap();
     let stack = cx
         .net()
         .stack(&"udp://server:7".parse().unwrap(), Role::Bind)

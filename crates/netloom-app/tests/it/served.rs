@@ -50,7 +50,7 @@ impl Served {
         limits: Limits,
     ) -> Arc<Self> {
         let cx = sim.host("server").child(Events::nowhere(), limits.clone());
-        let offer = kind(name).unwrap().build(&settings).unwrap();
+        let offer = kind(name).unwrap().build(&settings, cx.net()).unwrap();
         let stack = cx.net().stack(&AT.parse().unwrap(), Role::Bind).unwrap();
         let service = protocol_for(&stack)
             .unwrap()

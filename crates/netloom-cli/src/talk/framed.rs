@@ -5,10 +5,10 @@ use std::io::{self, IsTerminal};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use netloom_app::carry::Carried;
 use netloom_base::failure::Fact;
 use netloom_base::{Code, Complaint, Event, Failure, Side, Stage};
 use netloom_protocol::{Framed, Framing, WithFraming};
+use netloom_transport::carry::Carried;
 use netloom_transport::scratch::with_scratch;
 use netloom_transport::{Close, Conn, Cx, Messages};
 use netloom_wire::coding::Coding;

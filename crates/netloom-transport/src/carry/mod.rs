@@ -5,9 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use netloom_base::{Failure, Stage};
-use netloom_transport::scratch::with_scratch;
-use netloom_transport::{Close, Conn};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::conn::{Close, Conn};
+use crate::scratch::with_scratch;
 
 /// When a carried pair ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
