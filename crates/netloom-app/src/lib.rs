@@ -4,6 +4,7 @@
 //! them. A kind is one folder and one line in [`registry`].
 #![forbid(unsafe_code)]
 
+pub mod balance;
 pub mod registry;
 
 pub mod chargen;
