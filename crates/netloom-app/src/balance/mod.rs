@@ -50,6 +50,7 @@ impl Pool {
     ///
     /// # Errors
     /// When there is none to give.
+    #[expect(clippy::unused_async, reason = "one that is full will be waited for")]
     pub async fn pick(
         &self,
         client: Option<IpAddr>,
