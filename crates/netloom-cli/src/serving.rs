@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use netloom_base::{Code, Complaint, Event, Failure, Limits, Side, Stage, Timestamp};
 use netloom_explain::Asking;
-use netloom_host::{Plan, Prepared, Running, check, notify::notify, os_net, start};
+use netloom_host::{Plan, Prepared, Running, Written, check, notify::notify, os_net, start};
 use netloom_transport::cores::{Cores, Threads};
 use netloom_transport::cx::{Events, OsClock, Stamped};
 use netloom_transport::{Cx, Net, Shutdown};
@@ -42,6 +42,13 @@ pub(crate) fn with_running_flags(command: Command) -> Command {
                 .help("serve with N threads [default: one, and up to one for each core when there is work]"),
         )
         .arg(
+            Arg::new("admin")
+                .long("admin")
+                .value_name("URL")
+                .action(ArgAction::Append)
+                .help("tell figures there for Prometheus, at /metrics, such as tcp://:9901"),
+        )
+        .arg(
             Arg::new("print-config")
                 .long("print-config")
                 .action(ArgAction::SetTrue)
@@ -57,6 +64,12 @@ pub(crate) fn limits(matches: &ArgMatches) -> netloom_base::Settings {
 /// The number of threads that was given as a flag.
 pub(crate) fn threads(matches: &ArgMatches) -> Option<usize> {
     matches.get_one::<u16>("threads").map(|n| usize::from(*n))
+}
+
+/// Where figures are told, as it was given as a flag.
+pub(crate) fn admin(matches: &ArgMatches) -> Vec<Written> {
+    let given = matches.get_many::<String>("admin").into_iter().flatten();
+    given.map(|url| Written::from(url.as_str())).collect()
 }
 
 /// Checks a plan that flags made, and runs it until it is stopped.
@@ -203,7 +216,7 @@ async fn run(running: Running, cx: &Cx, timeout: Option<Duration>, mut signals: 
 }
 
 /// Mistakes of a command line are of a flag or of an endpoint.
-fn mistakes(complaints: &[Complaint]) -> Stop {
+pub(crate) fn mistakes(complaints: &[Complaint]) -> Stop {
     let code = |complaint: &Complaint| {
         if complaint.text.starts_with("--") {
             Code::PARSE_SETTING

@@ -11,6 +11,7 @@ use netloom_base::{
 use netloom_protocol::{Answering, Offer, answering, keys as protocol_keys, misread};
 use netloom_transport::Net;
 
+use crate::metrics::Admin;
 use crate::plan::{Plan, ServicePlan, Source, Written, in_order};
 
 /// A service that can be started.
@@ -25,6 +26,22 @@ pub struct Prepared {
     pub on: Vec<(Stack, Answering)>,
     /// Its limits.
     pub limits: Limits,
+    /// What tells of all services, where this is the service that does.
+    pub admin: Option<Arc<Admin>>,
+}
+
+impl Prepared {
+    /// The service that tells of the others.
+    pub(crate) fn telling(admin: Arc<Admin>, offer: Offer, on: Vec<(Stack, Answering)>) -> Self {
+        Prepared {
+            name: "admin".into(),
+            kind: "admin",
+            offer,
+            on,
+            limits: Limits::default(),
+            admin: Some(admin),
+        }
+    }
 }
 
 /// Gives every word of the plan its meaning. All mistakes come at once.
@@ -34,11 +51,12 @@ pub fn check(plan: &Plan, net: &dyn Net) -> Result<Vec<Prepared>, Vec<Complaint>
         net,
         complaints: Vec::new(),
     };
-    let prepared: Vec<Prepared> = plan
+    let mut prepared: Vec<Prepared> = plan
         .services
         .iter()
         .filter_map(|service| checker.service(service))
         .collect();
+    prepared.extend(checker.admin(&plan.admin));
     if checker.complaints.is_empty() {
         Ok(prepared)
     } else {
@@ -91,7 +109,28 @@ impl Checker<'_> {
             offer,
             on,
             limits: limits?,
+            admin: None,
         })
+    }
+
+    /// The service that tells of the others.
+    fn admin(&mut self, at: &[Written]) -> Option<Prepared> {
+        let admin = Arc::new(Admin::default());
+        let offer = Offer::Bytes(admin.clone());
+        let mut on = Vec::new();
+        for written in at {
+            for stack in self.stacks(written) {
+                match answering(&stack, &offer, &Settings::new()) {
+                    Ok(answering) => on.push((stack, answering)),
+                    Err(errors) => {
+                        for error in errors {
+                            self.refuse(written, format!("`admin`: {error}"));
+                        }
+                    }
+                }
+            }
+        }
+        (!on.is_empty()).then(|| Prepared::telling(admin, offer, on))
     }
 
     fn limits(&mut self, service: &ServicePlan) -> Option<Limits> {

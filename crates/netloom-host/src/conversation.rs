@@ -188,6 +188,9 @@ fn closed(
             }))
         });
     }
+    if let Err(failure) = &result {
+        state.failures.count(failure);
+    }
     let service = state.name.clone();
     state.cx.events().tell_connection(|| match result {
         Ok(()) => Event::Closed {

@@ -9,6 +9,7 @@
 
 pub mod check;
 pub mod load;
+pub mod metrics;
 pub mod notify;
 pub mod open;
 pub mod os;
@@ -17,6 +18,7 @@ pub mod supervise;
 pub mod ways;
 
 mod conversation;
+mod counted;
 #[cfg(test)]
 mod tests;
 

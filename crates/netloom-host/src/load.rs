@@ -2,6 +2,7 @@
 //!
 //! ```toml
 //! threads = 2                       # optional
+//! admin = "tcp://:9901"             # optional: figures for Prometheus at /metrics
 //!
 //! [service.hello]                   # one table for each service
 //! kind = "reply"                    # what it does: netloom serve --help
@@ -29,7 +30,7 @@ use crate::ways;
 /// Files larger than this are refused: they are not written by people.
 const LARGEST: usize = 1 << 20;
 
-const TOP_KEYS: [&str; 3] = ["threads", "via", "service"];
+const TOP_KEYS: [&str; 4] = ["threads", "admin", "via", "service"];
 
 /// Reads the text of `file`, or says everything that cannot be read in it.
 pub fn load(file: &str, text: &str) -> Result<Plan, Vec<Complaint>> {
@@ -140,6 +141,7 @@ impl<'a> Reader<'a> {
                     ),
                 },
                 ("threads", _) => self.complain(value.span(), "a number of threads is expected"),
+                ("admin", _) => plan.admin = self.endpoints(value),
                 ("via", _) => plan.proxies = self.proxies(value),
                 ("service", DeValue::Table(services)) => {
                     for (name, service) in as_written(services) {
@@ -224,16 +226,7 @@ impl<'a> Reader<'a> {
                     };
                 }
                 ("kind", _) => self.complain(value.span(), "the name of a kind is expected"),
-                ("on", DeValue::String(_)) => service.on.extend(self.endpoint(value)),
-                ("on", DeValue::Array(list)) => {
-                    let listed: Vec<Written> =
-                        list.iter().filter_map(|item| self.endpoint(item)).collect();
-                    service.on.extend(listed);
-                }
-                ("on", _) => self.complain(
-                    value.span(),
-                    "an endpoint or a list of endpoints is expected",
-                ),
+                ("on", _) => service.on.extend(self.endpoints(value)),
                 ("limits", DeValue::Table(limits)) => {
                     for (key, value) in as_written(limits) {
                         match self.setting(key, value) {
@@ -268,6 +261,18 @@ impl<'a> Reader<'a> {
             );
         }
         service
+    }
+
+    fn endpoints(&mut self, value: &Spanned<DeValue<'_>>) -> Vec<Written> {
+        match value.get_ref() {
+            DeValue::String(_) => self.endpoint(value).into_iter().collect(),
+            DeValue::Array(list) => list.iter().filter_map(|item| self.endpoint(item)).collect(),
+            _ => {
+                let expected = "an endpoint or a list of endpoints is expected";
+                self.complain(value.span(), expected);
+                Vec::new()
+            }
+        }
     }
 
     fn endpoint(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Written> {

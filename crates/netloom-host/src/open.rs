@@ -3,11 +3,12 @@
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use netloom_base::{Endpoint, EndpointSet, Failure, Kind, Limits, Role, Settings, Stack};
-use netloom_protocol::{Framing, MessageService, Offer, Service, answering};
+use netloom_protocol::{Answering, Framing, MessageService, Offer, Service, answering};
 use netloom_transport::net::complaint;
 use netloom_transport::{Conn, Cx};
 
 use crate::check::Prepared;
+use crate::metrics::Admin;
 use crate::os::os_net;
 use crate::supervise::{Running, start};
 
@@ -50,6 +51,7 @@ pub fn listen(endpoint: &str) -> Listen {
         endpoints: vec![endpoint.to_owned()],
         limits: Limits::default(),
         carried: Settings::new(),
+        admin: Vec::new(),
     }
 }
 
@@ -59,6 +61,7 @@ pub struct Listen {
     endpoints: Vec<String>,
     limits: Limits,
     carried: Settings,
+    admin: Vec<String>,
 }
 
 impl Listen {
@@ -71,6 +74,12 @@ impl Listen {
     /// Bounds it; without this, by [`Limits::default`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Tells figures for Prometheus at this endpoint, at `/metrics`.
+    pub fn admin(mut self, endpoint: &str) -> Self {
+        self.admin.push(endpoint.to_owned());
         self
     }
 
@@ -106,29 +115,44 @@ impl Listen {
     /// As [`Listen::serve`].
     pub async fn offer(self, offer: Offer) -> Result<Server, Failure> {
         let cx = Cx::os(os_net());
-        let mut on = Vec::new();
-        for text in &self.endpoints {
-            let set: EndpointSet = text.parse().map_err(|error| complaint(&error))?;
-            for endpoint in set.iter() {
-                let stack = cx.net().stack(&endpoint, Role::Bind)?;
-                match answering(&stack, &offer, &self.carried) {
-                    Ok(answering) => on.push((stack, answering)),
-                    Err(errors) => {
-                        return Err(refused(&endpoint, errors.first().map(ToString::to_string)));
-                    }
-                }
-            }
-        }
-        let prepared = Prepared {
+        let mut prepared = vec![Prepared {
             name: "".into(),
             kind: "",
+            on: on(&self.endpoints, &offer, &self.carried, &cx)?,
             offer,
-            on,
             limits: self.limits,
-        };
-        let running = start(vec![prepared], &cx, None).await?;
+            admin: None,
+        }];
+        if !self.admin.is_empty() {
+            let admin = Arc::new(Admin::default());
+            let offer = Offer::Bytes(admin.clone());
+            let on = on(&self.admin, &offer, &Settings::new(), &cx)?;
+            prepared.push(Prepared::telling(admin, offer, on));
+        }
+        let running = start(prepared, &cx, None).await?;
         Ok(Server { running, cx })
     }
+}
+
+/// What answers `offer` at each of these endpoints, or why one cannot.
+fn on(
+    endpoints: &[String],
+    offer: &Offer,
+    carried: &Settings,
+    cx: &Cx,
+) -> Result<Vec<(Stack, Answering)>, Failure> {
+    let mut on = Vec::new();
+    for text in endpoints {
+        let set: EndpointSet = text.parse().map_err(|error| complaint(&error))?;
+        for endpoint in set.iter() {
+            let stack = cx.net().stack(&endpoint, Role::Bind)?;
+            let answering = answering(&stack, offer, carried);
+            let refused =
+                |errors: Vec<_>| refused(&endpoint, errors.first().map(ToString::to_string));
+            on.push((stack, answering.map_err(refused)?));
+        }
+    }
+    Ok(on)
 }
 
 fn refused(endpoint: &Endpoint, why: Option<String>) -> Failure {

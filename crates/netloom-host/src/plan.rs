@@ -10,6 +10,8 @@ use netloom_base::{Complaint, Endpoint, Settings, Value};
 pub struct Plan {
     /// Threads that serve; `None`: as many as the machine has, one at first.
     pub threads: Option<usize>,
+    /// Where this process tells of itself: figures for Prometheus.
+    pub admin: Vec<Written>,
     /// Proxies that have names, in order.
     pub proxies: Vec<ProxyPlan>,
     /// The services in order.
@@ -101,6 +103,10 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(threads) = self.threads {
             writeln!(f, "threads = {threads}\n")?;
+        }
+        if !self.admin.is_empty() {
+            let at: Vec<String> = self.admin.iter().map(|on| quoted(&on.text)).collect();
+            writeln!(f, "admin = [{}]\n", at.join(", "))?;
         }
         for proxy in &self.proxies {
             writeln!(f, "[via.{}]", key(&proxy.name))?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use netloom_base::endpoint::Host;
 use netloom_base::failure::Fact;
 use netloom_base::{Code, Endpoint, Event, Failure, Limits, Moment, Opens, Side, Stack, Stage};
-use netloom_protocol::{Answering, DatagramService};
+use netloom_protocol::{Answering, DatagramService, Offer};
 use netloom_transport::cores::Cores;
 use netloom_transport::guard::raise_descriptor_limit;
 use netloom_transport::seat::Deadlines;
@@ -16,6 +16,7 @@ use netloom_transport::{Accepted, Bound, BoundDatagrams, Cx, Guard, Listener, Pe
 
 use crate::check::Prepared;
 use crate::conversation::{Answer, place};
+use crate::counted::Failures;
 
 /// How long to wait when a connection could not be accepted, which is mostly
 /// for want of descriptors: long enough not to spin, short enough to serve on
@@ -28,10 +29,13 @@ const ABORT_GRACE: Duration = Duration::from_secs(1);
 /// One running service, shared by all its tasks.
 pub(crate) struct ServiceState {
     pub(crate) name: Arc<str>,
+    pub(crate) kind: &'static str,
+    pub(crate) offer: Offer,
+    pub(crate) failures: Failures,
     pub(crate) cx: Cx,
     pub(crate) seats: Arc<Seats>,
     pub(crate) cores: Option<Cores>,
-    guard: Arc<Guard>,
+    pub(crate) guard: Arc<Guard>,
     /// It was told that the service is full, and it has not emptied since.
     full: AtomicBool,
     /// When it was last told that connections were turned away.
@@ -74,7 +78,7 @@ pub async fn start(
     let descriptors = raise_descriptor_limit();
     let most_cores = cores.as_ref().map_or(1, Cores::most);
     let mut services = Vec::new();
-    let (mut doors, mut bound) = (Vec::new(), Vec::new());
+    let (mut doors, mut bound, mut admins) = (Vec::new(), Vec::new(), Vec::new());
     for service in prepared {
         let idle = service.limits.idle.unwrap_or_else(|| service.offer.idle());
         let limits = Limits {
@@ -85,6 +89,9 @@ pub async fn start(
         let greet = (service.offer.opens() == Opens::Client).then_some(limits.greet_timeout);
         let state = Arc::new(ServiceState {
             name: service.name,
+            kind: service.kind,
+            offer: service.offer,
+            failures: Failures::default(),
             seats: Seats::new(Deadlines {
                 idle: Some(idle),
                 lifetime: limits.lifetime,
@@ -108,7 +115,11 @@ pub async fn start(
                 doors.push((state.clone(), door));
             }
         }
+        admins.extend(service.admin);
         services.push(state);
+    }
+    for admin in admins {
+        admin.watch(&services, cores.clone(), descriptors);
     }
     for held in &bound {
         let (service, tool) = (held.service.clone(), held.tool.clone());
@@ -392,6 +403,7 @@ fn full(guard: &Guard) -> Failure {
 }
 
 fn tell(state: &ServiceState, failure: Failure) {
+    state.failures.count(&failure);
     state.cx.events().tell(|| Event::Failed {
         service: state.name.clone(),
         conn: None,

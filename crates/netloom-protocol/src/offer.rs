@@ -6,6 +6,7 @@ use std::time::Duration;
 use netloom_base::{Opens, SettingError};
 
 use crate::datagrams::DatagramService;
+use crate::measures::Measures;
 use crate::service::{MessageService, Service};
 
 /// What an application gives. A protocol carries the kinds it can.
@@ -46,6 +47,14 @@ impl Offer {
         match self {
             Offer::Bytes(service) => service.clone().messages(),
             Offer::Messages(service) => Some(service.clone()),
+        }
+    }
+
+    /// Tells the figures it keeps besides those that every service has.
+    pub fn measure(&self, to: &mut dyn Measures) {
+        match self {
+            Offer::Bytes(service) => service.measure(to),
+            Offer::Messages(service) => service.measure(to),
         }
     }
 

@@ -102,6 +102,11 @@ pub trait MessageService: Send + Sync {
     fn idle(&self) -> Duration {
         LONG_IDLE
     }
+
+    /// Tells the figures it keeps besides those that every service has.
+    fn measure(&self, to: &mut dyn Measures) {
+        let _ = to;
+    }
 }
 
 /// Answers every message on its own, as [`each`](crate::each) answers datagrams.

@@ -16,6 +16,7 @@ pub struct Guard {
     freed: Notify,
     sources: Mutex<HashMap<IpAddr, usize>>,
     refused: AtomicU64,
+    told: AtomicU64,
     most: AtomicUsize,
 }
 
@@ -37,6 +38,7 @@ impl Guard {
             freed: Notify::new(),
             sources: Mutex::new(HashMap::new()),
             refused: AtomicU64::new(0),
+            told: AtomicU64::new(0),
             most: AtomicUsize::new(0),
         })
     }
@@ -82,9 +84,15 @@ impl Guard {
         self.most.load(Ordering::Relaxed)
     }
 
+    /// Connections turned away.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
     /// Connections turned away since the last call.
     pub fn take_refused(&self) -> u64 {
-        self.refused.swap(0, Ordering::Relaxed)
+        let all = self.refused();
+        all.saturating_sub(self.told.swap(all, Ordering::Relaxed))
     }
 }
 

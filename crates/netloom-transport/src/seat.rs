@@ -158,7 +158,33 @@ pub struct Seats {
     deadlines: Deadlines,
     round: Option<Duration>,
     state: AtomicU8,
-    taken: Mutex<Vec<Arc<Seat>>>,
+    taken: Mutex<Taken>,
+}
+
+/// Who sits, and what those did who left.
+#[derive(Default)]
+struct Taken {
+    seats: Vec<Arc<Seat>>,
+    left: Figures,
+}
+
+/// What the connections of a service did, those that are open and those that were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Connections.
+    pub conns: u64,
+    /// Bytes received from them.
+    pub received: u64,
+    /// Bytes sent to them.
+    pub sent: u64,
+}
+
+impl Figures {
+    fn add(&mut self, seat: &Seat) {
+        self.conns += 1;
+        self.received += seat.received();
+        self.sent += seat.sent();
+    }
 }
 
 thread_local! {
@@ -192,7 +218,7 @@ impl Seats {
             deadlines,
             round,
             state: AtomicU8::new(STAY),
-            taken: Mutex::new(Vec::new()),
+            taken: Mutex::default(),
         })
     }
 
@@ -203,7 +229,7 @@ impl Seats {
 
     /// Seats a connection. Its permit is given back when the seat is left.
     pub fn take(&self, permit: Option<Permit>) -> Arc<Seat> {
-        let mut taken = lock(&self.taken);
+        let taken = &mut lock(&self.taken).seats;
         let seat = Arc::new(Seat {
             _permit: permit,
             place: AtomicUsize::new(taken.len()),
@@ -224,13 +250,14 @@ impl Seats {
 
     /// Takes a seat out of the rounds. The connection's task calls it last.
     pub fn leave(&self, seat: &Seat) {
-        let mut taken = lock(&self.taken);
+        let Taken { seats: taken, left } = &mut *lock(&self.taken);
         let place = seat.place.load(Ordering::Relaxed);
         if taken
             .get(place)
             .is_some_and(|there| std::ptr::eq(&raw const **there, seat))
         {
             taken.swap_remove(place);
+            left.add(seat);
             if let Some(moved) = taken.get(place) {
                 moved.place.store(place, Ordering::Relaxed);
             }
@@ -239,7 +266,15 @@ impl Seats {
 
     /// How many seats are taken.
     pub fn taken(&self) -> usize {
-        lock(&self.taken).len()
+        lock(&self.taken).seats.len()
+    }
+
+    /// What all connections did so far. No figure ever shrinks.
+    pub fn figures(&self) -> Figures {
+        let taken = lock(&self.taken);
+        let mut all = taken.left;
+        taken.seats.iter().for_each(|seat| all.add(seat));
+        all
     }
 
     /// One round: whoever has been quiet, silent or alive too long is told.
@@ -253,7 +288,7 @@ impl Seats {
         let idle = rounds(self.deadlines.idle);
         let lifetime = rounds(self.deadlines.lifetime);
         let greet = rounds(self.deadlines.greet);
-        for seat in lock(&self.taken).iter() {
+        for seat in &lock(&self.taken).seats {
             // The first round comes at any time of a seat's first interval, and
             // a part of one does not count: nobody is told too early.
             let age = seat.age.fetch_add(1, Ordering::Relaxed);
@@ -286,7 +321,7 @@ impl Seats {
     fn tell_all(&self, state: u8) {
         // A seat taken from now on reads this; one taken before is in the list.
         self.state.fetch_max(state, Ordering::AcqRel);
-        for seat in lock(&self.taken).iter() {
+        for seat in &lock(&self.taken).seats {
             seat.tell(state);
         }
     }
@@ -364,6 +399,24 @@ mod tests {
             seats.leave(&all[i]);
         }
         assert_eq!(seats.taken(), 0);
+    }
+
+    #[test]
+    fn figures_go_on_when_a_connection_has_left() {
+        let seats = Seats::new(Deadlines::default());
+        let (stays, leaves) = (seats.take(None), seats.take(None));
+        stays.moved_in(1);
+        leaves.moved_in(10);
+        leaves.moved_out(100);
+        let all = Figures {
+            conns: 2,
+            received: 11,
+            sent: 100,
+        };
+        assert_eq!(seats.figures(), all);
+        seats.leave(&leaves);
+        seats.leave(&leaves);
+        assert_eq!(seats.figures(), all);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::contract::Stop;
 use crate::first_client::first_client;
 use crate::flags::{settings, with_keys};
 use crate::messages::{carried, nobody_types, with_typing_flags};
-use crate::serving::{limits, serve, threads, with_serving_flags};
+use crate::serving::{admin, limits, serve, threads, with_serving_flags};
 use crate::view::Face;
 
 pub(super) struct Listen;
@@ -111,6 +111,7 @@ fn plan(kind: &dyn ServiceKind, urls: &[&str], matches: &ArgMatches) -> Plan {
     };
     Plan {
         threads: threads(matches),
+        admin: admin(matches),
         services: vec![service],
         ..Plan::default()
     }

@@ -8,7 +8,7 @@ use super::{Verb, examples};
 use crate::contract::Stop;
 use crate::flags::{settings, with_keys};
 use crate::messages::carried;
-use crate::serving::{limits, serve, threads, with_serving_flags};
+use crate::serving::{admin, limits, serve, threads, with_serving_flags};
 use crate::view::Face;
 
 pub(super) struct Serve;
@@ -74,6 +74,7 @@ impl Verb for Serve {
         };
         let plan = Plan {
             threads: threads(matches),
+            admin: admin(matches),
             services: vec![service],
             ..Plan::default()
         };

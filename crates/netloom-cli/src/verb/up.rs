@@ -2,12 +2,12 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use netloom_base::Code;
-use netloom_host::{Plan, Prepared, load_and_check, os_net};
+use netloom_host::{Plan, Prepared, check, load_and_check, os_net};
 use netloom_transport::Net;
 
 use super::{Verb, examples};
 use crate::contract::{Stop, timeout};
-use crate::serving::{file_failure, serve_checked, threads, with_running_flags};
+use crate::serving::{admin, file_failure, mistakes, serve_checked, threads, with_running_flags};
 use crate::view::Face;
 
 pub(super) struct Up;
@@ -60,8 +60,13 @@ impl Verb for Up {
             .get_one::<String>("file")
             .map_or("netloom.toml", String::as_str);
         let net = os_net();
-        let (mut plan, prepared) = read(file, &*net)?;
+        let (mut plan, mut prepared) = read(file, &*net)?;
         plan.threads = threads(matches).or(plan.threads);
+        let admin = admin(matches);
+        if !admin.is_empty() {
+            plan.admin = admin;
+            prepared = check(&plan, &*net).map_err(|complaints| mistakes(&complaints))?;
+        }
         if matches.get_flag("check") {
             let services = match plan.services.len() {
                 1 => "1 service".to_owned(),

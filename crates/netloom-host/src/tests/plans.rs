@@ -72,6 +72,7 @@ fn a_file_without_services_says_what_to_write() {
 fn what_is_printed_loads_as_the_same_plan() {
     let plan = Plan {
         threads: Some(3),
+        admin: Vec::new(),
         proxies: vec![ProxyPlan {
             name: "office".to_owned(),
             settings: Settings::new()

@@ -128,3 +128,26 @@ async fn a_taken_port_is_told_as_taken() {
     assert_eq!(failure.endpoint(), Some(endpoint.as_str()));
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_program_tells_figures_of_its_own_server() {
+    let server = listen("tcp://127.0.0.1:0")
+        .admin("tcp://127.0.0.1:0")
+        .serve(reader())
+        .await
+        .unwrap();
+    let [at, figures] = &server.endpoints()[..] else {
+        panic!("{:?}", server.endpoints());
+    };
+    let mut first = connect(&at.to_string()).await.unwrap();
+    first.write_all(b"x").await.unwrap();
+    assert_eq!(first.read(&mut [0]).await.unwrap(), 0);
+    let mut asking = connect(&figures.to_string()).await.unwrap();
+    let request = b"GET /metrics HTTP/1.0\r\n\r\n";
+    asking.write_all(request).await.unwrap();
+    let mut told = String::new();
+    asking.read_to_string(&mut told).await.unwrap();
+    let received = "netloom_service_received_bytes_total{service=\"\"} 1\n";
+    assert!(told.contains(received), "{told}");
+    server.stop().await;
+}

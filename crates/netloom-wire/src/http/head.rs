@@ -39,6 +39,8 @@ pub enum HeadError {
     TooMany,
     /// The status line is none.
     StatusLine,
+    /// The request line is none.
+    RequestLine,
     /// A header's name is none: a space before the colon, or a line that goes
     /// on with the one before (RFC 9112 §5.1, §5.2).
     Name,
@@ -82,24 +84,17 @@ impl Head {
                 if status < 100 {
                     return Err(HeadError::StatusLine);
                 }
-                let header = |header: &httparse::Header| {
-                    let value = String::from_utf8_lossy(header.value.trim_ascii());
-                    (header.name.to_ascii_lowercase(), value.into_owned())
-                };
                 let head = Head {
                     minor: response.version.unwrap_or_default(),
                     status,
                     reason: response.reason.unwrap_or_default().trim().to_owned(),
-                    headers: Headers(response.headers.iter().map(header).collect()),
+                    headers: Headers::of(response.headers),
                 };
                 Ok(Some((head, length)))
             }
             Ok(Status::Partial) if bytes.len() >= longest => Err(HeadError::TooLong),
             Ok(Status::Partial) => Ok(None),
-            Err(httparse::Error::TooManyHeaders) => Err(HeadError::TooMany),
-            Err(httparse::Error::Version | httparse::Error::Status) => Err(HeadError::StatusLine),
-            Err(httparse::Error::HeaderName) => Err(HeadError::Name),
-            Err(_) => Err(HeadError::Value),
+            Err(error) => Err(HeadError::of(error)),
         }
     }
 
@@ -116,7 +111,27 @@ impl Head {
     }
 }
 
+impl HeadError {
+    pub(super) fn of(error: httparse::Error) -> Self {
+        match error {
+            httparse::Error::TooManyHeaders => HeadError::TooMany,
+            httparse::Error::Version | httparse::Error::Status => HeadError::StatusLine,
+            httparse::Error::Token => HeadError::RequestLine,
+            httparse::Error::HeaderName => HeadError::Name,
+            _ => HeadError::Value,
+        }
+    }
+}
+
 impl Headers {
+    pub(super) fn of(parsed: &[httparse::Header<'_>]) -> Self {
+        let header = |header: &httparse::Header<'_>| {
+            let value = String::from_utf8_lossy(header.value.trim_ascii());
+            (header.name.to_ascii_lowercase(), value.into_owned())
+        };
+        Headers(parsed.iter().map(header).collect())
+    }
+
     /// The first value of a header; `name` is in lower case.
     pub fn get(&self, name: &str) -> Option<&str> {
         let of_name = self.0.iter().find(|(own, _)| own == name);
@@ -150,6 +165,7 @@ impl fmt::Display for HeadError {
             HeadError::TooLong => "its head has more than 64 KiB",
             HeadError::TooMany => "it has more than 256 headers",
             HeadError::StatusLine => "its status line cannot be read",
+            HeadError::RequestLine => "its request line cannot be read",
             HeadError::Name => "a header's name has a space or stands on a folded line",
             HeadError::Value => "a header's value has a control character",
         })

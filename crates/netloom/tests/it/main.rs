@@ -12,6 +12,7 @@
 )]
 
 mod activation;
+mod admin;
 mod client;
 mod contract;
 mod cores;
