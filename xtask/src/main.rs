@@ -21,6 +21,7 @@ mod options;
 mod peers;
 mod prove;
 mod run;
+mod soak;
 mod test;
 mod tidy;
 

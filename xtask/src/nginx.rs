@@ -51,21 +51,46 @@ impl Nginx {
     /// Starts one whose `stream` block has one server with these directives,
     /// on a free port of loopback. `ssl` says whether it listens with TLS.
     pub(crate) fn start(folder: &Path, ssl: bool, directives: &str) -> Outcome<Self> {
+        let listen = if ssl { " ssl" } else { "" };
+        let blocks = |address: &str| {
+            format!(
+                "load_module {NGINX_STREAM};\n\
+                 events {{ worker_connections 4096; }}\n\
+                 stream {{ server {{ listen {address}{listen}; {directives} }} }}\n"
+            )
+        };
+        Nginx::with(folder, &blocks)
+    }
+
+    /// Starts one that answers every request of HTTP/1.1, or of HTTP/2 without
+    /// TLS, with `body`.
+    pub(crate) fn answering(folder: &Path, http2: bool, body: &str) -> Outcome<Self> {
+        let listen = if http2 { " http2" } else { "" };
+        let blocks = |address: &str| {
+            format!(
+                "events {{ worker_connections 4096; }}\n\
+                 http {{ access_log off; keepalive_requests 1000000; server {{ \
+                 listen {address}{listen}; location / {{ return 200 '{body}'; }} }} }}\n"
+            )
+        };
+        Nginx::with(folder, &blocks)
+    }
+
+    /// Starts one with these blocks of its configuration, made for the address
+    /// it listens on.
+    fn with(folder: &Path, blocks: &dyn Fn(&str) -> String) -> Outcome<Self> {
         // nginx cannot tell which port it was given, so one is chosen for it.
         let port = TcpListener::bind(("127.0.0.1", 0))
             .and_then(|free| free.local_addr())
             .map_err(|e| e.to_string())?
             .port();
         let address = format!("127.0.0.1:{port}");
-        let listen = if ssl { " ssl" } else { "" };
         let folder = folder.join(format!("nginx-{port}"));
         fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         let config = folder.join("nginx.conf");
         let text = format!(
-            "daemon off; master_process off; worker_processes 1; pid nginx.pid;\n\
-             load_module {NGINX_STREAM};\n\
-             events {{ worker_connections 4096; }}\n\
-             stream {{ server {{ listen {address}{listen}; {directives} }} }}\n"
+            "daemon off; master_process off; worker_processes 1; pid nginx.pid;\n{}",
+            blocks(&address)
         );
         fs::write(&config, text).map_err(|e| format!("{}: {e}", config.display()))?;
         let log = folder.join("error.log");

@@ -32,6 +32,9 @@ const DEBIAN: &[(&str, &str)] = &[
     ("microsocks", "microsocks"),
     ("dante-server", "danted"),
     ("tinyproxy", "tinyproxy"),
+    ("iperf3", "iperf3"),
+    ("wrk", "wrk"),
+    ("nghttp2-client", "h2load"),
 ];
 
 /// Not on everybody's path.

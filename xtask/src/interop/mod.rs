@@ -1,5 +1,6 @@
 //! `interop`: long talks with programs we did not write, in both directions.
 
+mod forward;
 mod peer;
 mod raw;
 mod tls;
@@ -40,6 +41,18 @@ const AREAS: &[Area] = &[
             "Cargo.lock",
         ],
         run: tls::area,
+    },
+    Area {
+        name: "forward",
+        rooms: &[
+            "crates/netloom-transport/",
+            "crates/netloom-app/src/forward/",
+            "crates/netloom-app/src/balance/",
+            "crates/netloom-host/",
+            "xtask/src/interop/",
+            "xtask/src/soak/",
+        ],
+        run: forward::area,
     },
 ];
 

@@ -3,6 +3,7 @@
 
 mod idle;
 mod lab;
+mod soak;
 
 use crate::Outcome;
 use crate::bench::{machine_line, release_netloom};
@@ -31,7 +32,11 @@ impl Proof {
 /// Runs, and gives the text of its section.
 type Run = fn(&Proof) -> Outcome<String>;
 
-const PROOFS: &[(&str, Run)] = &[("idle", idle::prove), ("lab", lab::prove)];
+const PROOFS: &[(&str, Run)] = &[
+    ("idle", idle::prove),
+    ("lab", lab::prove),
+    ("soak", soak::prove),
+];
 
 pub(crate) fn verb(args: Vec<String>) -> Outcome {
     let mut options = Options::new(args);
