@@ -3,11 +3,11 @@
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use netloom_base::{Endpoint, EndpointSet, Failure, Kind, Limits, Role, Settings, Stack};
-use netloom_protocol::{Answering, Framing, MessageService, Offer, Service, answering};
+use netloom_protocol::{Framing, MessageService, Offer, Service};
 use netloom_transport::net::complaint;
 use netloom_transport::{Conn, Cx};
 
-use crate::check::Prepared;
+use crate::check::{Place, Prepared};
 use crate::metrics::Admin;
 use crate::os::os_net;
 use crate::supervise::{Running, start};
@@ -140,16 +140,17 @@ fn on(
     offer: &Offer,
     carried: &Settings,
     cx: &Cx,
-) -> Result<Vec<(Stack, Answering)>, Failure> {
+) -> Result<Vec<Place>, Failure> {
     let mut on = Vec::new();
     for text in endpoints {
         let set: EndpointSet = text.parse().map_err(|error| complaint(&error))?;
-        for endpoint in set.iter() {
+        for (nth, endpoint) in set.iter().enumerate() {
             let stack = cx.net().stack(&endpoint, Role::Bind)?;
-            let answering = answering(&stack, offer, carried);
-            let refused =
-                |errors: Vec<_>| refused(&endpoint, errors.first().map(ToString::to_string));
-            on.push((stack, answering.map_err(refused)?));
+            let offer = offer.nth(nth, set.len());
+            let offer = offer.map_err(|message| refused(&endpoint, Some(message)))?;
+            let place = Place::of(stack, &offer, carried)
+                .map_err(|errors| refused(&endpoint, errors.first().map(ToString::to_string)));
+            on.push(place?);
         }
     }
     Ok(on)
