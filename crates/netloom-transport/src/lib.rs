@@ -19,6 +19,7 @@ pub mod cx;
 pub mod datagrams;
 pub mod errqueue;
 pub mod guard;
+pub mod journal;
 pub mod listener;
 pub mod messages;
 pub mod mux;
