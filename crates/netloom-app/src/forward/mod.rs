@@ -1,18 +1,21 @@
 //! `forward`: what comes goes on to a target, and its answers come back.
 
-use std::sync::Arc;
+mod datagrams;
+
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use netloom_base::failure::Fact;
 use netloom_base::{
     Code, Endpoint, Failure, Key, Role, SettingError, Settings, Side, Stack, Stage, settings,
 };
-use netloom_protocol::{Offer, Service};
+use netloom_protocol::{DatagramService, Offer, Service};
 use netloom_transport::carry::{Until, carry};
 use netloom_transport::{BoxFuture, Close, Conn, Cx, Net};
 
 use crate::balance::{Pool, Target};
 use crate::registry::ServiceKind;
+use datagrams::{Patience, SessionRules, sessions};
 
 settings! {
     /// Where it is carried to, and how hard that is tried.
@@ -43,7 +46,9 @@ impl ServiceKind for Forward {
     }
 
     fn keys(&self) -> &'static [Key] {
-        ForwardSettings::KEYS
+        static ALL: LazyLock<Vec<Key>> =
+            LazyLock::new(|| [ForwardSettings::KEYS, SessionRules::KEYS].concat());
+        &ALL
     }
 
     fn main_key(&self) -> Option<&'static str> {
@@ -55,7 +60,16 @@ impl ServiceKind for Forward {
     }
 
     fn build(&self, settings: &Settings, net: &dyn Net) -> Result<Offer, Vec<SettingError>> {
-        let read = ForwardSettings::read(settings)?;
+        let mut own = settings.clone();
+        let sessions = SessionRules::read(&own.take(SessionRules::KEYS));
+        let read = match (ForwardSettings::read(&own), sessions) {
+            (Ok(read), Ok(sessions)) => (read, sessions),
+            (read, sessions) => {
+                let wrong = read.err().into_iter().chain(sessions.err());
+                return Err(wrong.flatten().collect());
+            }
+        };
+        let (read, sessions) = read;
         let span = || settings.last("to").and_then(|s| s.span.clone());
         let mut errors = Vec::new();
         let mut targets = Vec::new();
@@ -79,6 +93,8 @@ impl ServiceKind for Forward {
             pool: Pool::new(targets),
             connect_timeout: read.connect_timeout,
             tries,
+            sessions,
+            datagrams: OnceLock::new(),
         })))
     }
 }
@@ -96,9 +112,21 @@ struct Forwarder {
     pool: Arc<Pool>,
     connect_timeout: Duration,
     tries: usize,
+    sessions: SessionRules,
+    /// One for all addresses, so that the caps hold for all of them.
+    datagrams: OnceLock<Arc<dyn DatagramService>>,
 }
 
 impl Service for Forwarder {
+    fn datagrams(self: Arc<Self>) -> Option<Arc<dyn DatagramService>> {
+        let patience = Patience {
+            connect_timeout: self.connect_timeout,
+            tries: self.tries,
+        };
+        let make = || sessions(self.pool.clone(), &self.sessions, patience);
+        Some(self.datagrams.get_or_init(make).clone())
+    }
+
     fn serve<'a>(&'a self, conn: Conn, cx: &'a Cx) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
             let mut tried = Vec::new();

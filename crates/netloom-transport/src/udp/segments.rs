@@ -154,7 +154,10 @@ mod tests {
         let mut broken = many(100, 10);
         broken.push(of(5));
         broken.extend(many(100, 16));
-        assert_eq!(counts(Joining::ON, &broken), [vec![1; 11], vec![16]].concat());
+        assert_eq!(
+            counts(Joining::ON, &broken),
+            [vec![1; 11], vec![16]].concat()
+        );
     }
 
     #[test]
@@ -174,7 +177,10 @@ mod tests {
         let shorter = Joining::ON.after(&said(libc::EMSGSIZE), 1473).unwrap();
         let bytes = [7; 1473];
         assert_eq!(counts(shorter, &[Outgoing::connected(&bytes); 16]), [1; 16]);
-        assert_eq!(counts(shorter, &[Outgoing::connected(&bytes[1..]); 16]), [16]);
+        assert_eq!(
+            counts(shorter, &[Outgoing::connected(&bytes[1..]); 16]),
+            [16]
+        );
         assert_eq!(Joining::ON.after(&said(libc::ECONNREFUSED), 100), None);
     }
 }
