@@ -1,23 +1,21 @@
 //! `forward`: what comes goes on to a target, and its answers come back.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use netloom_base::failure::Fact;
-use netloom_base::{
-    Code, Endpoint, Failure, Key, Role, SettingError, Settings, Side, Stack, Stage, settings,
-};
-use netloom_protocol::{Offer, Service};
+use netloom_base::{Code, Endpoint, Failure, Key, SettingError, Settings, Side, Stage, settings};
+use netloom_protocol::{Measures, Offer, Service};
 use netloom_transport::carry::{Until, carry};
-use netloom_transport::{BoxFuture, Close, Conn, Cx, Net};
+use netloom_transport::{BoxFuture, Close, Conn, Cx, Net, Peer};
 
-use crate::balance::{Pool, Target};
+use crate::balance::{Entry, Pool, Rules};
 use crate::registry::ServiceKind;
 
 settings! {
     /// Where it is carried to, and how hard that is tried.
     struct ForwardSettings {
-        /// where it goes, such as tcp://10.0.0.2:80; several are taken in turn
+        /// where it goes, such as tcp://10.0.0.2:80,weight=3; of several one is chosen for each connection
         to: Vec<String>,
         /// how long a target may take to answer when it is dialled
         connect_timeout: Duration = Duration::from_secs(10),
@@ -43,7 +41,9 @@ impl ServiceKind for Forward {
     }
 
     fn keys(&self) -> &'static [Key] {
-        ForwardSettings::KEYS
+        static KEYS: LazyLock<Vec<Key>> =
+            LazyLock::new(|| [ForwardSettings::KEYS, Rules::KEYS].concat());
+        &KEYS
     }
 
     fn main_key(&self) -> Option<&'static str> {
@@ -55,40 +55,63 @@ impl ServiceKind for Forward {
     }
 
     fn build(&self, settings: &Settings, net: &dyn Net) -> Result<Offer, Vec<SettingError>> {
-        let read = ForwardSettings::read(settings)?;
+        let mut own = settings.clone();
+        let rules = own.take(Rules::KEYS);
+        let (read, rules) = match (ForwardSettings::read(&own), Rules::read(&rules)) {
+            (Ok(read), Ok(rules)) => (read, rules),
+            (read, rules) => {
+                let errors = [read.err(), rules.err()].into_iter().flatten();
+                return Err(errors.flatten().collect());
+            }
+        };
         let span = || settings.last("to").and_then(|s| s.span.clone());
         let mut errors = Vec::new();
-        let mut targets = Vec::new();
+        let mut entries = Vec::new();
         for to in &read.to {
-            match stack(to, net) {
-                Ok(stack) => targets.push(Target { stack }),
+            match entry(to, net) {
+                Ok(entry) => entries.push(entry),
                 Err(message) => errors.push(SettingError::new("to", span(), message)),
             }
         }
-        if read.to.is_empty() {
+        if read.to.is_empty() && rules.to_file.is_none() {
             errors.push(SettingError::new("to", span(), "`to` is missing"));
         }
         if !errors.is_empty() {
             return Err(errors);
         }
+        let pool = Pool::of(entries, rules, net).map_err(|errors| {
+            let placed = errors.into_iter().map(|mut error| {
+                let key = error.key.clone();
+                error.span = error
+                    .span
+                    .or_else(|| settings.last(&key).and_then(|s| s.span.clone()));
+                error
+            });
+            placed.collect::<Vec<_>>()
+        })?;
         let tries = match read.retries {
             Some(retries) => retries as usize + 1,
-            None => targets.len().min(MOST_RETRIES + 1),
+            None if pool.changes() => MOST_RETRIES + 1,
+            None => pool.len().min(MOST_RETRIES + 1),
         };
         Ok(Offer::Bytes(Arc::new(Forwarder {
-            pool: Pool::new(targets),
+            pool,
             connect_timeout: read.connect_timeout,
             tries,
         })))
     }
 }
 
-fn stack(to: &str, net: &dyn Net) -> Result<Stack, String> {
+fn entry(to: &str, net: &dyn Net) -> Result<Entry, String> {
     let endpoint: Endpoint = to
         .parse()
         .map_err(|error: netloom_base::EndpointError| error.to_string())?;
-    net.stack(&endpoint, Role::Dial)
-        .map_err(|failure| failure.summary())
+    let entry = Entry::read(&endpoint).map_err(|errors| {
+        let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        told.join("; ")
+    })?;
+    entry.stack(net).map_err(|failure| failure.summary())?;
+    Ok(entry)
 }
 
 /// Carries connections to the targets of a pool.
@@ -99,11 +122,24 @@ struct Forwarder {
 }
 
 impl Service for Forwarder {
+    fn begin(self: Arc<Self>, cx: &Cx) -> Result<(), Failure> {
+        self.pool.keep(cx);
+        Ok(())
+    }
+
+    fn measure(&self, to: &mut dyn Measures) {
+        self.pool.measure(to);
+    }
+
     fn serve<'a>(&'a self, conn: Conn, cx: &'a Cx) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
+            let client = match conn.peer() {
+                Some(Peer::Ip(address)) if self.pool.needs_client() => Some(address.ip()),
+                _ => None,
+            };
             let mut tried = Vec::new();
             loop {
-                let pick = match self.pool.pick(None, &tried, cx).await {
+                let pick = match self.pool.pick(client, &tried, cx).await {
                     Ok(pick) => pick,
                     Err(failure) => {
                         conn.close(Close::Abort);

@@ -31,7 +31,7 @@ impl Verb for Forward {
             .arg(
                 Arg::new("to")
                     .value_name("TO")
-                    .required(true)
+                    .required_unless_present("to-file")
                     .action(ArgAction::Append)
                     .num_args(1..)
                     .help("where it goes, such as tcp://10.0.0.2:80; several are taken in turn"),
@@ -47,7 +47,9 @@ impl Verb for Forward {
         let mut chosen = netloom_base::Settings::new();
         let to = matches.get_many::<String>("to").into_iter().flatten();
         let to = to.map(|url| Value::from(url.as_str())).collect();
-        chosen.push("to", Value::List(to), None);
+        if matches.contains_id("to") {
+            chosen.push("to", Value::List(to), None);
+        }
         chosen.extend(settings(matches, &other_keys()).iter().cloned());
         chosen.extend(carried(matches).iter().cloned());
         let from = matches.get_one::<String>("from").into_iter();

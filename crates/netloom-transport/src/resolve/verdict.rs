@@ -8,7 +8,7 @@ use netloom_base::{Code, Failure, Moment, Side, Stage};
 
 use super::Pace;
 use super::config::Config;
-use super::server::{Answer, Asked, Record, Heard};
+use super::server::{Answer, Asked, Heard, Record};
 use crate::cx::Cx;
 use crate::net::Found;
 use crate::race::Run;

@@ -22,7 +22,10 @@ fn services(
 fn a_service_has_servers_with_priority_weight_and_port() {
     let found = services(|name, record, _| {
         assert_eq!((name, record), ("_http._tcp.example.org.", "SRV"));
-        Reply::Services(vec![(10, 60, 8080, "a.example.org"), (20, 0, 81, "B.example.org")])
+        Reply::Services(vec![
+            (10, 60, 8080, "a.example.org"),
+            (20, 0, 81, "B.example.org"),
+        ])
     })
     .unwrap();
     let one = |host: &str, port, priority, weight| Served {
@@ -37,7 +40,11 @@ fn a_service_has_servers_with_priority_weight_and_port() {
     assert!(second.host.eq_ignore_ascii_case("b.example.org"));
     assert_eq!((found.list.len(), second.port, second.weight), (2, 81, 0));
     assert_eq!(found.ttl, Some(Duration::from_secs(60)));
-    assert!(found.steps[0].to.contains("SRV at 127.0.0.1"), "{}", found.steps[0].to);
+    assert!(
+        found.steps[0].to.contains("SRV at 127.0.0.1"),
+        "{}",
+        found.steps[0].to
+    );
 }
 
 #[test]
@@ -55,7 +62,10 @@ fn what_has_no_servers_is_a_failure_with_what_was_answered() {
     assert_eq!(failure.code(), Code::RESOLVE_SERVER_FAILED);
     let failure = services(|_, _, _| Reply::Addresses(Vec::new())).unwrap_err();
     assert_eq!(failure.code(), Code::RESOLVE_NO_ADDRESS);
-    assert_eq!(answered(failure.facts(), "SRV"), ["NOERROR without a server"]);
+    assert_eq!(
+        answered(failure.facts(), "SRV"),
+        ["NOERROR without a server"]
+    );
 }
 
 #[test]
