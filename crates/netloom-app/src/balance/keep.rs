@@ -70,7 +70,7 @@ impl Pool {
 /// What came of something that was under way.
 enum Done {
     Looked(Arc<Held>, Result<(), Failure>),
-    Found(Entry, Result<Found, Failure>),
+    Found(Box<Entry>, Result<Found, Failure>),
 }
 
 /// A target and when it is looked at.
@@ -137,7 +137,7 @@ impl Keeper {
             let due = source.due.is_some_and(|due| due <= now) && !source.busy;
             if due && self.under_way.len() < MOST_AT_ONCE {
                 source.busy = true;
-                let (entry, cx) = (source.entry.clone(), cx.clone());
+                let (entry, cx) = (Box::new(source.entry.clone()), cx.clone());
                 self.under_way.push(Box::pin(async move {
                     let found = find(&entry, &cx).await;
                     Done::Found(entry, found)

@@ -116,10 +116,8 @@ impl Probe {
                     .fact(Fact::Waited(limit)),
             )
         })?;
-        let conn = match opened {
-            Opened::Stream(conn) => conn,
-            // There is nobody to be connected to: it can only be tried.
-            _ => return Ok(()),
+        let Opened::Stream(conn) = opened else {
+            return Ok(()); // there is nobody to be connected to: it can only be tried
         };
         match self {
             Probe::Connect => {

@@ -54,8 +54,27 @@ settings! {
 
 impl Default for Rules {
     fn default() -> Self {
-        let none = Rules::read(&netloom_base::Settings::new());
-        none.expect("every key has a default")
+        Rules {
+            balance: Balance::RoundRobin,
+            to_file: None,
+            slow_start: Duration::ZERO,
+            target_conns: None,
+            queue: 1000,
+            queue_timeout: Duration::from_secs(5),
+            check: None,
+            check_every: Duration::from_secs(5),
+            check_timeout: Duration::from_secs(2),
+            rise: 2,
+            fall: 3,
+            check_send: None,
+            check_expect: None,
+            check_path: None,
+            check_host: None,
+            check_status: None,
+            eject_after: 3,
+            eject_for: Duration::from_secs(5),
+            eject_most: Duration::from_mins(5),
+        }
     }
 }
 
@@ -180,9 +199,10 @@ impl std::fmt::Display for Statuses {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (i, (from, to)) in self.0.iter().enumerate() {
             f.write_str(if i == 0 { "" } else { "," })?;
-            match from == to {
-                true => write!(f, "{from}")?,
-                false => write!(f, "{from}-{to}")?,
+            if from == to {
+                write!(f, "{from}")?;
+            } else {
+                write!(f, "{from}-{to}")?;
             }
         }
         Ok(())

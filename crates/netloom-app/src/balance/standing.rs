@@ -242,13 +242,14 @@ impl Standing {
         checks.bad = 0;
         checks.good = checks.good.saturating_add(1);
         let mut turn = None;
-        if self.is_ejected() && now >= self.until() {
+        if self.away.load(Relaxed) & DOWN != 0 {
+            if checks.good >= rules.rise {
+                // Dials that failed meanwhile failed for the same reason.
+                self.away.store(0, Relaxed);
+                turn = Some(Turn::Up(checks.good));
+            }
+        } else if self.is_ejected() && now >= self.until() {
             turn = self.readmit();
-        }
-        let down = self.away.load(Relaxed) & DOWN != 0;
-        if down && checks.good >= rules.rise {
-            let was = self.away.fetch_and(!DOWN, Relaxed);
-            turn = (was == DOWN).then_some(Turn::Up(checks.good));
         }
         if turn.is_some() {
             self.begins_slowly(now);

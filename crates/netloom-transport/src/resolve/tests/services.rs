@@ -39,7 +39,7 @@ fn a_service_has_servers_with_priority_weight_and_port() {
     let second = found.list.iter().find(|one| one.priority == 20).unwrap();
     assert!(second.host.eq_ignore_ascii_case("b.example.org"));
     assert_eq!((found.list.len(), second.port, second.weight), (2, 81, 0));
-    assert_eq!(found.ttl, Some(Duration::from_secs(60)));
+    assert_eq!(found.ttl, Some(Duration::from_mins(1)));
     assert!(
         found.steps[0].to.contains("SRV at 127.0.0.1"),
         "{}",
@@ -74,5 +74,5 @@ fn addresses_say_how_long_they_may_be_kept() {
         "A" => Reply::Addresses(ips(&["10.0.0.1"])),
         _ => Reply::Addresses(Vec::new()),
     });
-    assert_eq!(found.unwrap().ttl, Some(Duration::from_secs(60)));
+    assert_eq!(found.unwrap().ttl, Some(Duration::from_mins(1)));
 }
