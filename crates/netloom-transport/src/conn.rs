@@ -14,6 +14,7 @@ use netloom_base::{Code, Failure, Side, Stage};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::listener::Accepted;
+use crate::origin::Origin;
 use crate::seat::{Notice, Seat};
 use crate::socket::Socket;
 
@@ -24,6 +25,12 @@ pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {
 
     /// The application protocol both ends agreed on below (RFC 7301), if they did.
     fn alpn(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// The name the client asked for, where it said one below: in TLS (RFC 6066
+    /// §3), or to the proxy that passed it on.
+    fn server_name(&self) -> Option<&str> {
         None
     }
 
@@ -241,6 +248,29 @@ impl Conn {
     /// The application protocol both ends agreed on (RFC 7301), if they did.
     pub fn alpn(&self) -> Option<&[u8]> {
         self.io.alpn()
+    }
+
+    /// The name the client asked for, where it said one.
+    pub fn server_name(&self) -> Option<&str> {
+        self.io.server_name()
+    }
+
+    /// What can be said of its client to whom is dialled for it.
+    pub fn origin(&self) -> Origin {
+        Origin {
+            client: self.facts(),
+            server_name: self.server_name().map(Box::from),
+            alpn: self.alpn().map(Box::from),
+        }
+    }
+
+    /// Turns its client away: it sees a reset, and is counted with those that
+    /// the service did not let in, under the name of the setting that says so.
+    pub fn refuse(self, by: &'static str) {
+        if let Some(seat) = &self.seat {
+            seat.turned_away(by);
+        }
+        self.close(Close::Abort);
     }
 
     /// The kernel socket, when the bytes pass through it unchanged.

@@ -62,6 +62,8 @@ pub mod probe;
 
 pub mod tls;
 
+pub mod proxy;
+
 pub mod udp;
 
 pub mod unixgram;

@@ -101,6 +101,14 @@ impl Io for TlsIo {
         self.stream.get_ref().1.alpn_protocol()
     }
 
+    fn server_name(&self) -> Option<&str> {
+        let asked_for = match &self.stream {
+            TlsStream::Server(stream) => stream.get_ref().1.server_name(),
+            TlsStream::Client(_) => None,
+        };
+        asked_for.or_else(|| self.stream.get_ref().0.below.server_name())
+    }
+
     fn into_socket(self: Box<Self>) -> Result<Socket, Box<dyn Io>> {
         Err(self) // the socket alone would speak in cipher
     }
