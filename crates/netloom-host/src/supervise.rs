@@ -42,6 +42,8 @@ pub(crate) struct ServiceState {
 struct Held {
     service: Arc<str>,
     endpoint: Endpoint,
+    /// Where it leads, when what comes is carried on.
+    leads_to: Option<String>,
     /// How to reach it with a tool that many have.
     tool: Option<String>,
     encrypts: bool,
@@ -84,7 +86,7 @@ pub async fn start(
         let total = limits.total(descriptors);
         let greet = (service.offer.opens() == Opens::Client).then_some(limits.greet_timeout);
         let state = Arc::new(ServiceState {
-            name: service.name,
+            name: service.name.clone(),
             seats: Seats::new(Deadlines {
                 idle: Some(idle),
                 lifetime: limits.lifetime,
@@ -94,14 +96,18 @@ pub async fn start(
             full: AtomicBool::new(false),
             refused_told: Mutex::new(None),
             cores: cores.clone(),
-            cx: cx.child(cx.events().clone(), limits),
+            cx: cx.child(cx.events().clone(), limits).serving(service.name),
         });
-        for (stack, answering) in service.on {
-            let encrypts = stack.encrypts();
-            for (door, endpoint, tool) in take(stack, answering, &state, most_cores).await? {
+        service.offer.begin(&state.cx)?;
+        for place in service.on {
+            let encrypts = place.stack.encrypts();
+            let leads_to = place.leads_to;
+            let taken = take(place.stack, place.answering, &state, most_cores);
+            for (door, endpoint, tool) in taken.await? {
                 bound.push(Held {
                     service: state.name.clone(),
                     endpoint,
+                    leads_to: leads_to.clone(),
                     tool,
                     encrypts,
                 });
@@ -112,10 +118,11 @@ pub async fn start(
     }
     for held in &bound {
         let (service, tool) = (held.service.clone(), held.tool.clone());
-        let endpoint = held.endpoint.to_string();
+        let (endpoint, to) = (held.endpoint.to_string(), held.leads_to.clone());
         cx.events().tell(|| Event::Listening {
             service,
             endpoint,
+            to,
             tool,
         });
     }

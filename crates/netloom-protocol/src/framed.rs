@@ -389,4 +389,8 @@ impl Service for FramedService {
     fn idle(&self) -> Duration {
         self.service.idle()
     }
+
+    fn accounts(&self) -> bool {
+        self.service.accounts()
+    }
 }

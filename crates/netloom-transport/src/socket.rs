@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 
+use crate::BoxFuture;
 use crate::conn::{Close, ConnFacts, Io, Peer};
 
 /// A connected stream socket, registered with the reactor of its core.
@@ -152,6 +153,25 @@ impl Io for Socket {
 
     fn socket_mut(&mut self) -> Option<&mut Socket> {
         Some(self)
+    }
+
+    fn gone(&mut self) -> BoxFuture<'_, io::Error> {
+        Box::pin(async move {
+            // A reset is an error that waits in the socket (epoll_ctl(2), EPOLLERR).
+            let (ready, error) = match self {
+                Socket::Tcp(socket) => (
+                    socket.ready(Interest::ERROR).await.err(),
+                    socket.take_error(),
+                ),
+                #[cfg(unix)]
+                Socket::Unix(socket) => (
+                    socket.ready(Interest::ERROR).await.err(),
+                    socket.take_error(),
+                ),
+            };
+            let told = ready.or_else(|| error.unwrap_or_else(Some));
+            told.unwrap_or_else(|| io::ErrorKind::ConnectionReset.into())
+        })
     }
 
     fn into_socket(self: Box<Self>) -> Result<Socket, Box<dyn Io>> {

@@ -11,6 +11,7 @@ pub mod http;
 pub mod lines;
 pub mod mqtt;
 pub mod proxy_protocol;
+pub mod record;
 pub mod reply;
 pub mod socks;
 pub mod ssh;

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use netloom_wire::proxy_protocol::Header;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::BoxFuture;
 use crate::conn::{Close, ConnFacts, Io};
 use crate::socket::Socket;
 
@@ -51,6 +52,10 @@ impl Io for PassedOn {
     fn server_name(&self) -> Option<&str> {
         let said = self.said.authority.as_deref();
         said.or_else(|| self.below.server_name())
+    }
+
+    fn gone(&mut self) -> BoxFuture<'_, io::Error> {
+        self.below.gone()
     }
 
     fn socket_mut(&mut self) -> Option<&mut Socket> {

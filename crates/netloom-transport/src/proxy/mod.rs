@@ -10,6 +10,8 @@ mod behind;
 pub mod codes;
 mod options;
 
+use std::sync::Arc;
+
 use netloom_base::endpoint::Level;
 use netloom_base::event::Fields;
 use netloom_base::failure::{Fact, Step};
@@ -295,6 +297,7 @@ fn behind(
         (_, Ends::Unix { client, server, .. }) => (Some(named(client)), Some(named(server))),
     };
     let passed = Passed {
+        service: cx.service().clone(),
         conn: conn.id(),
         by: facts.peer.clone(),
         client: client.clone(),
@@ -303,7 +306,7 @@ fn behind(
     };
     conn.remember([Step {
         stage: Stage::Greet,
-        to: passed.in_words(),
+        to: passed.spoken(),
         failed: None,
         took: cx.now() - began,
     }]);
@@ -325,6 +328,7 @@ fn behind(
 /// A connection that was passed on, for who reads the events.
 #[derive(Debug)]
 struct Passed {
+    service: Arc<str>,
     conn: u64,
     by: Option<Peer>,
     client: Option<Peer>,
@@ -333,7 +337,7 @@ struct Passed {
 }
 
 impl Passed {
-    fn in_words(&self) -> String {
+    fn spoken(&self) -> String {
         let by = self
             .by
             .as_ref()
@@ -350,7 +354,14 @@ impl Record for Passed {
         "passed"
     }
 
+    fn in_words(&self) -> Option<String> {
+        Some(format!("conn {}: {}", self.conn, self.spoken()))
+    }
+
     fn fields(&self, to: &mut dyn Fields) {
+        if !self.service.is_empty() {
+            to.text("service", &self.service);
+        }
         to.number("conn", self.conn);
         let told = [
             ("by", &self.by),
