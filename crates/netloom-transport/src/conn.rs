@@ -14,6 +14,7 @@ use netloom_base::{Code, Failure, Side, Stage};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::BoxFuture;
+use crate::ahead::Ahead;
 use crate::listener::Accepted;
 use crate::origin::Origin;
 use crate::seat::{Notice, Seat};
@@ -33,6 +34,11 @@ pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {
     /// §3), or to the proxy that passed it on.
     fn server_name(&self) -> Option<&str> {
         None
+    }
+
+    /// Whether what is read and written here is encrypted below.
+    fn encrypts(&self) -> bool {
+        false
     }
 
     /// The kernel socket, when the bytes pass through it unchanged. The copy
@@ -277,6 +283,11 @@ impl Conn {
         self.io.server_name()
     }
 
+    /// Whether its bytes are encrypted on their way.
+    pub fn encrypts(&self) -> bool {
+        self.io.encrypts()
+    }
+
     /// What can be said of its client to whom is dialled for it.
     pub fn origin(&self) -> Origin {
         Origin {
@@ -309,6 +320,20 @@ impl Conn {
             from: None,
             ..self
         }
+    }
+
+    /// Puts back what was read: it will be read again, before all else, and
+    /// counts once.
+    pub fn unread(self, bytes: Vec<u8>) -> Self {
+        if bytes.is_empty() {
+            return self;
+        }
+        if let Some(seat) = &self.seat {
+            seat.unread(bytes.len());
+        }
+        let from = self.from.clone();
+        let conn = self.wrap(|io| Box::new(Ahead::new(bytes, io)));
+        Conn { from, ..conn }
     }
 
     /// What the keeper of the seats wants of this connection, if anything. A

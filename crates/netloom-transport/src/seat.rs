@@ -113,6 +113,12 @@ impl Seat {
         }
     }
 
+    /// So many bytes that came will come again.
+    pub(crate) fn unread(&self, bytes: usize) {
+        let left = self.received().saturating_sub(bytes as u64);
+        self.received.store(left, Ordering::Relaxed);
+    }
+
     pub(crate) fn moved_out(&self, bytes: usize) {
         self.sent
             .store(self.sent() + bytes as u64, Ordering::Relaxed);

@@ -31,7 +31,7 @@ impl Verb for Forward {
             .arg(
                 Arg::new("to")
                     .value_name("TO")
-                    .required(true)
+                    .required_unless_present("route")
                     .action(ArgAction::Append)
                     .num_args(1..)
                     .help("where it goes, such as tcp://10.0.0.2:80; several are taken in turn"),
@@ -39,6 +39,8 @@ impl Verb for Forward {
             .after_help(examples(&[
                 ("netloom forward tcp://:8080 tcp://10.0.0.2:80", "a port of this host leads to another host"),
                 ("netloom forward tcp://*:80 tcp://10.0.0.2:80 tcp://10.0.0.3:80", "two targets in turn"),
+                ("netloom forward tcp://*:80 proxy+tcp://10.0.0.2:80", "the target is told who the client is (PROXY protocol)"),
+                ("netloom forward tcp://*:443 --route a.example=tcp://10.0.0.2:443 --route default=tcp://10.0.0.3:443", "by the name in TLS, which stays as it is"),
             ]));
         with_serving_flags(with_keys(command, &other_keys(), "Options of the kind"))
     }
@@ -46,8 +48,10 @@ impl Verb for Forward {
     fn run(&self, matches: &ArgMatches, face: &Face) -> Result<(), Stop> {
         let mut chosen = netloom_base::Settings::new();
         let to = matches.get_many::<String>("to").into_iter().flatten();
-        let to = to.map(|url| Value::from(url.as_str())).collect();
-        chosen.push("to", Value::List(to), None);
+        let to: Vec<Value> = to.map(|url| Value::from(url.as_str())).collect();
+        if !to.is_empty() {
+            chosen.push("to", Value::List(to), None);
+        }
         chosen.extend(settings(matches, &other_keys()).iter().cloned());
         chosen.extend(carried(matches).iter().cloned());
         let from = matches.get_one::<String>("from").into_iter();

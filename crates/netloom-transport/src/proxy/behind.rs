@@ -54,6 +54,10 @@ impl Io for PassedOn {
         said.or_else(|| self.below.server_name())
     }
 
+    fn encrypts(&self) -> bool {
+        self.below.encrypts()
+    }
+
     fn gone(&mut self) -> BoxFuture<'_, io::Error> {
         self.below.gone()
     }

@@ -102,6 +102,10 @@ impl Io for TlsIo {
         self.stream.get_ref().1.alpn_protocol()
     }
 
+    fn encrypts(&self) -> bool {
+        true
+    }
+
     fn server_name(&self) -> Option<&str> {
         let asked_for = match &self.stream {
             TlsStream::Server(stream) => stream.get_ref().1.server_name(),
