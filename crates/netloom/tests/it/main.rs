@@ -13,6 +13,7 @@
 
 mod activation;
 mod admin;
+mod balance;
 mod client;
 mod contract;
 mod cores;
@@ -23,6 +24,7 @@ mod doctor;
 mod examples;
 mod explain;
 mod files;
+mod forward;
 mod framing;
 mod help;
 mod hostile;
@@ -32,8 +34,10 @@ mod pipes;
 mod plan;
 mod program;
 mod proxies;
+mod proxy_protocol;
 mod signals;
 mod stdout;
 mod tls_met;
+mod tls_names;
 mod told;
 mod wait;
