@@ -13,9 +13,6 @@ mod table;
 mod tell;
 mod upstream;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
 use std::time::Duration;
 
