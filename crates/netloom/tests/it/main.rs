@@ -22,6 +22,7 @@ mod doctor;
 mod examples;
 mod explain;
 mod files;
+mod forward_udp;
 mod framing;
 mod help;
 mod hostile;
