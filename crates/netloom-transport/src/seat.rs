@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
+use crate::gear::Gear;
 use crate::guard::Permit;
 use crate::listener::Accepted;
 
@@ -45,7 +46,7 @@ const ROUNDS: u32 = 16;
 /// One connection's seat.
 pub struct Seat {
     /// Given back when the seat is dropped.
-    _permit: Option<Permit>,
+    permit: Option<Permit>,
     place: AtomicUsize,
     state: AtomicU8,
     stirred: AtomicBool,
@@ -56,6 +57,8 @@ pub struct Seat {
     age: AtomicU32,
     received: AtomicU64,
     sent: AtomicU64,
+    /// Two gears of two bits: what it receives is carried on in, and what it sends.
+    gears: AtomicU8,
     waker: Mutex<Option<Waker>>,
     departure: Mutex<Option<Box<Accepted>>>,
 }
@@ -69,6 +72,18 @@ impl Seat {
     /// Bytes sent so far.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
+    }
+
+    /// The gears in which a carrier moves what this connection receives, and
+    /// what it is sent.
+    pub fn gears(&self) -> (Gear, Gear) {
+        let gears = self.gears.load(Ordering::Relaxed);
+        (Gear::from_bits(gears & 3), Gear::from_bits(gears >> 2))
+    }
+
+    pub(crate) fn shifted(&self, received: Gear, sent: Gear) {
+        self.gears
+            .store(received.bits() | sent.bits() << 2, Ordering::Relaxed);
     }
 
     /// What is wanted of the connection, if anything. Whoever is told to move
@@ -113,6 +128,12 @@ impl Seat {
         }
     }
 
+    /// So many bytes that came will come again.
+    pub(crate) fn unread(&self, bytes: usize) {
+        let left = self.received().saturating_sub(bytes as u64);
+        self.received.store(left, Ordering::Relaxed);
+    }
+
     pub(crate) fn moved_out(&self, bytes: usize) {
         self.sent
             .store(self.sent() + bytes as u64, Ordering::Relaxed);
@@ -122,6 +143,13 @@ impl Seat {
     /// Wakes this task when the seat is told something.
     pub(crate) fn wake_later(&self, waker: &Waker) {
         *lock(&self.waker) = Some(waker.clone());
+    }
+
+    /// Counts its client with those that the service did not let in.
+    pub(crate) fn turned_away(&self, by: &'static str) {
+        if let Some(permit) = &self.permit {
+            permit.turned_away(by);
+        }
     }
 
     pub(crate) fn put_departure(&self, accepted: Accepted) {
@@ -205,7 +233,7 @@ impl Seats {
     pub fn take(&self, permit: Option<Permit>) -> Arc<Seat> {
         let mut taken = lock(&self.taken);
         let seat = Arc::new(Seat {
-            _permit: permit,
+            permit,
             place: AtomicUsize::new(taken.len()),
             state: AtomicU8::new(self.state.load(Ordering::Acquire)),
             stirred: AtomicBool::new(true),
@@ -215,6 +243,7 @@ impl Seats {
             age: AtomicU32::new(0),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            gears: AtomicU8::new(0),
             waker: Mutex::new(None),
             departure: Mutex::new(None),
         });
