@@ -345,7 +345,9 @@ fn a_target_that_cannot_be_reached_is_passed_over() {
             assert_eq!(asking.ask(b"x").await.unwrap(), b"x");
         }
         let told = forwarder.told();
-        assert!(told.iter().all(|said| said == "opened"), "{told:?}");
+        let is_fine = |said: &String| said == "opened" || said.contains("udp://nowhere:9");
+        assert!(told.iter().all(is_fine), "{told:?}");
+        assert_eq!(forwarder.open(), 4);
     });
 }
 
