@@ -25,6 +25,7 @@ mod examples;
 mod explain;
 mod files;
 mod forward;
+mod forward_udp;
 mod framing;
 mod help;
 mod hostile;
