@@ -128,7 +128,10 @@ fn converse(
                     .map_or(core, |cores| cores.place_away(core));
                 run(&state, &answer, leaving, seated, there, core, began);
             }
-            None => closed(&state, id, &seated.seat, began, (!told).then_some(result)),
+            None => {
+                let result = (!told).then_some(result);
+                closed(&state, &answer, id, &seated.seat, began, result);
+            }
         }
     })
 }
@@ -181,12 +184,14 @@ fn opened(state: &ServiceState, conn: &Conn) {
 
 fn closed(
     state: &ServiceState,
+    answer: &Answer,
     conn: u64,
     seat: &Seat,
     began: Moment,
     result: Option<Result<(), Failure>>,
 ) {
-    if seat.began_with_tls() {
+    // What is carried on may well be TLS.
+    if seat.began_with_tls() && answer.service.leads_to().is_none() {
         state.cx.events().tell_connection(|| {
             Event::Note(Box::new(Remark {
                 service: state.name.clone(),

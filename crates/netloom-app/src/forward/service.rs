@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
-use netloom_base::{Failure, Kind, Opens, SettingError};
+use netloom_base::{Event, Failure, Kind, Opens, SettingError};
 use netloom_protocol::{DatagramService, Framing, MessageService, Service};
 use netloom_transport::carry::{Until, carry};
 use netloom_transport::journal::Journal;
@@ -137,15 +137,22 @@ impl Forwarder {
     /// Carries one connection, and tells how it ended.
     async fn convey(&self, mut conn: Conn, cx: &Cx) -> Result<(), Failure> {
         let mut account = Account::open(self.access.journal(), cx, conn.id(), || conn.peer());
-        let (mut led, mut name) = (self, None);
+        let (id, mut led, mut name) = (conn.id(), self, None);
         if let Some(names) = &self.names {
             match names.settle(conn, cx).await {
                 Ok(settled) => (conn, name, led) = settled,
                 Err(failure) => {
+                    let unled = Failure::new(failure.stage(), failure.side(), failure.code());
+                    // Why, for who looks at single connections; then its account.
+                    cx.events().tell_connection(|| Event::Failed {
+                        service: cx.service().clone(),
+                        conn: Some(id),
+                        failure,
+                    });
                     if let Some(account) = account {
-                        account.left(failure.code(), failure.side(), cx);
+                        account.left(unled.code(), unled.side(), cx);
                     }
-                    return Err(failure);
+                    return Err(unled);
                 }
             }
         }

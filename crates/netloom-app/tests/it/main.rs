@@ -7,6 +7,7 @@ mod datagrams;
 mod discard;
 mod echo;
 mod limits;
+mod names;
 mod reply;
 mod served;
 mod time;

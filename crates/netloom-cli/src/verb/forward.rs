@@ -65,7 +65,7 @@ impl Verb for Forward {
                     "the target is told who the client is (PROXY protocol)",
                 ),
                 (
-                    "netloom forward tcp://*:443 --route a.example=tcp://10.0.0.2:443 --route default=tcp://10.0.0.3:443",
+                    "netloom forward tcp://*:443 --route a.example=tcp://10.0.0.2:443",
                     "by the name in TLS, which stays as it is",
                 ),
             ]));
