@@ -87,7 +87,7 @@ pub use guard::{Guard, Permit};
 pub use listener::{Accepted, Bound, Listener};
 pub use messages::Messages;
 pub use mux::Mux;
-pub use net::{Assembly, Found, Layer, Net, Opened, Transport};
+pub use net::{Assembly, Found, Layer, Net, Opened, Served, Services, Transport};
 pub use origin::Origin;
 pub use seat::{Notice, Seat, Seats};
 pub use way::Way;

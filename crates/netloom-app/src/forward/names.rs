@@ -2,21 +2,19 @@
 //! its first words are read, and carried on with the rest.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 
 use netloom_base::endpoint::Host;
 use netloom_base::failure::Fact;
-use netloom_base::{Code, Endpoint, Failure, Kind, SettingError, Side, Stage};
+use netloom_base::{Code, Endpoint, Failure, SettingError, Side, Stage};
 use netloom_protocol::finish;
 use netloom_transport::tls::codes;
 use netloom_transport::{Close, Conn, Cx, Net};
 use netloom_wire::tls::{ClientHello, HelloReader, NoHello, alert_number, looks_like};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::service::Forwarder;
-use super::targets::{Targets, in_words};
-use crate::balance::Target;
+use super::targets::{Wrong, stream};
+use crate::balance::{Entry, Pool, Rules};
 
 /// The word for whoever asks for no name, or for one that has no route.
 const DEFAULT: &str = "default";
@@ -30,107 +28,71 @@ const FIRST: usize = 256;
 /// How many names are told to whoever asked for another.
 const TOLD: usize = 8;
 
-/// Routes as they were written: the targets of each name.
-pub(super) struct Routes(Vec<(Name, Vec<Target>)>);
+/// The targets of each name.
+pub(super) struct Names {
+    exact: HashMap<Box<str>, Arc<Pool>>,
+    /// Names that may stand before these, each without its `*.`.
+    beneath: HashMap<Box<str>, Arc<Pool>>,
+    others: Option<Arc<Pool>>,
+}
 
 /// What is in a route before its `=`.
-#[derive(Debug, Clone, PartialEq, Eq)]
 enum Name {
     Exact(Box<str>),
-    /// Names that stand before this one, written with `*.`.
     Beneath(Box<str>),
     Others,
 }
 
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Name::Exact(name) => f.write_str(name),
-            Name::Beneath(name) => write!(f, "*.{name}"),
-            Name::Others => f.write_str(DEFAULT),
-        }
-    }
-}
-
-impl Routes {
-    /// Reads routes such as `a.example=tcp://10.0.0.2:443`. Whoever has none goes
-    /// to `others`, where there are any.
+impl Names {
+    /// Reads routes such as `a.example=tcp://10.0.0.2:443`. Whoever has no route
+    /// goes to `others`.
     pub(super) fn read(
-        written: &[String],
-        others: Targets,
+        routes: &[String],
+        mut others: Vec<Entry>,
+        rules: &Rules,
         net: &dyn Net,
     ) -> Result<Self, Vec<SettingError>> {
-        let mut routes = Routes(Vec::new());
+        let (mut exact, mut beneath) = (HashMap::new(), HashMap::new());
         let mut errors = Vec::new();
-        let single = others.lists.len() < 2 && others.gives == Kind::Stream;
-        if single {
-            let others = others.lists.into_iter().flatten();
-            others.for_each(|target| routes.add(Name::Others, target));
-        } else {
-            let message = "beside routes, a target is one port that takes a stream";
-            errors.push(SettingError::new("to", None, message));
-        }
-        for route in written {
+        for route in routes {
             match read(route, net) {
-                Ok((name, target)) => routes.add(name, target),
-                Err(error) => errors.push(error.of(route)),
+                Ok((Name::Others, target)) => others.push(target),
+                Ok((Name::Exact(name), target)) => {
+                    exact.entry(name).or_insert_with(Vec::new).push(target);
+                }
+                Ok((Name::Beneath(name), target)) => {
+                    beneath.entry(name).or_insert_with(Vec::new).push(target);
+                }
+                Err(wrong) => errors.push(wrong.tell("route", route)),
             }
         }
-        if errors.is_empty() {
-            Ok(routes)
-        } else {
-            Err(errors)
+        if !errors.is_empty() {
+            return Err(errors);
         }
-    }
-
-    fn add(&mut self, name: Name, target: Target) {
-        match self.0.iter_mut().find(|(own, _)| *own == name) {
-            Some((_, targets)) => targets.push(target),
-            None => self.0.push((name, vec![target])),
-        }
-    }
-
-    /// Who leads, with one of what `make` makes of the targets for each name.
-    pub(super) fn leading(self, make: impl Fn(Vec<Target>) -> Arc<Forwarder>) -> Names {
-        let mut names = Names {
-            written: Vec::new(),
-            exact: HashMap::new(),
-            beneath: HashMap::new(),
-            others: None,
+        let pool = |entries| Pool::of(entries, rules.clone(), net);
+        let pooled = |all: HashMap<Box<str>, Vec<Entry>>| {
+            let named = all
+                .into_iter()
+                .map(|(name, entries)| Ok((name, pool(entries)?)));
+            named.collect::<Result<HashMap<_, _>, Vec<SettingError>>>()
         };
-        for (name, targets) in self.0 {
-            let words = format!("{} for {name}", in_words(&targets));
-            names.written.push((name.to_string(), words));
-            let made = make(targets);
-            match name {
-                Name::Exact(name) => drop(names.exact.insert(name, made)),
-                Name::Beneath(name) => drop(names.beneath.insert(name, made)),
-                Name::Others => names.others = Some(made),
-            }
-        }
-        names
+        let others = (!others.is_empty()).then(|| pool(others));
+        Ok(Names {
+            exact: pooled(exact)?,
+            beneath: pooled(beneath)?,
+            others: others.transpose()?,
+        })
     }
-}
 
-/// Who carries for each name.
-pub(super) struct Names {
-    /// The names in their order, each with where it leads in words.
-    written: Vec<(String, String)>,
-    exact: HashMap<Box<str>, Arc<Forwarder>>,
-    /// By what stands behind `*.`.
-    beneath: HashMap<Box<str>, Arc<Forwarder>>,
-    others: Option<Arc<Forwarder>>,
-}
-
-impl Names {
-    /// Where they lead.
-    pub(super) fn in_words(&self) -> String {
-        listed(self.written.iter().map(|(_, words)| words))
+    /// Every pool that somebody may be led to.
+    pub(super) fn pools(&self) -> impl Iterator<Item = &Arc<Pool>> {
+        let named = self.exact.values().chain(self.beneath.values());
+        named.chain(&self.others)
     }
 
     /// The name itself before the longest that it stands beneath, that before
     /// the default.
-    fn find(&self, name: Option<&str>) -> Option<&Forwarder> {
+    fn find(&self, name: Option<&str>) -> Option<&Arc<Pool>> {
         let named = name.and_then(|name| {
             let parents = name.match_indices('.').map(|(dot, _)| &name[dot + 1..]);
             let beneath = || {
@@ -140,10 +102,10 @@ impl Names {
             };
             self.exact.get(name).or_else(beneath)
         });
-        named.or(self.others.as_ref()).map(|found| &**found)
+        named.or(self.others.as_ref())
     }
 
-    /// Who carries a connection, and the name it asked for. Where TLS was
+    /// The targets for a connection, and the name it asked for. Where TLS was
     /// ended below, that is the name of that TLS; else the client's first words
     /// are read, and put back.
     ///
@@ -154,7 +116,7 @@ impl Names {
         &self,
         mut conn: Conn,
         cx: &Cx,
-    ) -> Result<(Conn, Option<Box<str>>, &Forwarder), Failure> {
+    ) -> Result<(Conn, Option<Box<str>>, &Arc<Pool>), Failure> {
         let (name, came) = if conn.encrypts() {
             (conn.server_name().map(Box::from), Vec::new())
         } else {
@@ -180,7 +142,7 @@ impl Names {
             }
         };
         match self.find(name.as_deref()) {
-            Some(found) => Ok((conn.unread(came), name, found)),
+            Some(pool) => Ok((conn.unread(came), name, pool)),
             None => {
                 let failure = self.unknown(name.as_deref());
                 // Where TLS was ended here, an alert would come too late.
@@ -192,6 +154,15 @@ impl Names {
     }
 
     fn unknown(&self, name: Option<&str>) -> Failure {
+        let exact = self.exact.keys().map(ToString::to_string);
+        let beneath = self.beneath.keys().map(|name| format!("*.{name}"));
+        let mut known: Vec<String> = exact.chain(beneath).collect();
+        known.sort_unstable();
+        let more = known.len().saturating_sub(TOLD);
+        known.truncate(TOLD);
+        if more > 0 {
+            known.push(format!("{more} more"));
+        }
         let asked = match name {
             Some(name) => format!("no route leads to `{name}`, which the client asks for"),
             None => "the client asks for no name, and there is no default route".to_owned(),
@@ -199,60 +170,25 @@ impl Names {
         Failure::new(Stage::Tls, Side::Peer, codes::UNKNOWN_NAME)
             .message(asked)
             .fact(Fact::said(
-                format!(
-                    "the routes: {}",
-                    listed(self.written.iter().map(|(name, _)| name))
-                ),
+                format!("the routes: {}", known.join(", ")),
                 "route",
             ))
     }
 }
 
-/// The first few of many.
-fn listed<'a>(all: impl ExactSizeIterator<Item = &'a String>) -> String {
-    let more = all.len().saturating_sub(TOLD);
-    let told: Vec<&str> = all.take(TOLD).map(String::as_str).collect();
-    let told = told.join(", ");
-    if more == 0 {
-        told
-    } else {
-        format!("{told} and {more} more")
-    }
-}
-
-fn read(route: &str, net: &dyn Net) -> Result<(Name, Target), SettingError> {
-    let error = |message: String| SettingError::new("route", None, message);
-    let Some((name, to)) = route.split_once('=') else {
-        let form = "a route is NAME=ENDPOINT, such as a.example=tcp://10.0.0.2:443";
-        return Err(error(form.to_owned()));
-    };
-    let at = name.len() + 1;
+fn read(route: &str, net: &dyn Net) -> Result<(Name, Entry), Wrong> {
+    let form = "a route is NAME=ENDPOINT, such as a.example=tcp://10.0.0.2:443";
+    let (name, to) = route
+        .split_once('=')
+        .ok_or_else(|| Wrong::of(form.to_owned()))?;
+    let before = &route[..=name.len()];
     let known = match (name, name.strip_prefix("*.")) {
-        (DEFAULT | "*", _) => Ok(Name::Others),
-        (_, Some(parent)) => host(parent).map(Name::Beneath),
-        (name, None) => host(name).map(Name::Exact),
+        (DEFAULT | "*", _) => Name::Others,
+        (_, Some(parent)) => Name::Beneath(host(parent).map_err(Wrong::of)?),
+        (name, None) => Name::Exact(host(name).map_err(Wrong::of)?),
     };
-    let known = known.map_err(|message| error(message).within(0..name.len()))?;
-    let whole = |wrong: SettingError| {
-        let part = wrong
-            .part
-            .map_or(at..route.len(), |part| at + part.start..at + part.end);
-        let suggestion = wrong.suggestion.map(|better| format!("{name}={better}"));
-        error(wrong.message).within(part).suggest(suggestion)
-    };
-    let targets = Targets::read(&[to.to_owned()], None, net).map_err(|wrong| {
-        wrong
-            .into_iter()
-            .next()
-            .map_or_else(|| error(String::new()), whole)
-    })?;
-    let [list] = &targets.lists[..] else {
-        return Err(error("a route leads to one port".to_owned()).within(at..route.len()));
-    };
-    match &list[..] {
-        [target] if targets.gives == Kind::Stream => Ok((known, target.clone())),
-        _ => Err(error("a route leads to what takes a stream".to_owned()).within(at..route.len())),
-    }
+    let entry = stream(to, net).map_err(|wrong| wrong.behind(before, route))?;
+    Ok((known, entry))
 }
 
 /// A host's name as a client asks for it: in lower case and in ASCII.

@@ -34,7 +34,7 @@ impl Verb for Forward {
             .arg(
                 Arg::new("to")
                     .value_name("TO")
-                    .required_unless_present("route")
+                    .required_unless_present_any(["to-file", "route"])
                     .action(ArgAction::Append)
                     .num_args(1..)
                     .help(to),
@@ -42,7 +42,7 @@ impl Verb for Forward {
             .after_help(examples(&[
                 (
                     "netloom forward tcp://:8080 tcp://10.0.0.2:80",
-                    "a port of this host leads to another host",
+                    "a port leads elsewhere",
                 ),
                 (
                     "netloom forward tcp://*:80 tcp://10.0.0.2:80 tcp://10.0.0.3:80",
@@ -50,23 +50,23 @@ impl Verb for Forward {
                 ),
                 (
                     "netloom forward tcp://*:8000-8010 tcp://10.0.0.2:9000-9010",
-                    "eleven ports, paired by place",
+                    "ports paired by place",
                 ),
                 (
                     "netloom forward tcp://:5432 tls://db.example:5432",
-                    "plain on this side, TLS on the other",
+                    "TLS begins here",
+                ),
+                (
+                    "netloom forward tcp://*:443 --route a.example=tcp://10.0.0.2:443",
+                    "by the name in TLS",
+                ),
+                (
+                    "netloom forward tcp://*:80 proxy+tcp://10.0.0.2:80",
+                    "told who the client is",
                 ),
                 (
                     "netloom forward unix:/tmp/dns.sock udp://9.9.9.9:53 --framing len16",
                     "a stream joined to datagrams",
-                ),
-                (
-                    "netloom forward tcp://*:80 proxy+tcp://10.0.0.2:80",
-                    "the target is told who the client is (PROXY protocol)",
-                ),
-                (
-                    "netloom forward tcp://*:443 --route a.example=tcp://10.0.0.2:443",
-                    "by the name in TLS, which stays as it is",
                 ),
             ]));
         with_serving_flags(with_keys(command, &other_keys(), "Options of the kind"))
