@@ -141,16 +141,14 @@ impl Names {
                 }
             }
         };
-        match self.find(name.as_deref()) {
-            Some(pool) => Ok((conn.unread(came), name, pool)),
-            None => {
-                let failure = self.unknown(name.as_deref());
-                // Where TLS was ended here, an alert would come too late.
-                let alert = (!conn.encrypts()).then_some("unrecognized_name");
-                refuse(conn, alert, cx).await;
-                Err(failure)
-            }
+        if let Some(found) = self.find(name.as_deref()) {
+            return Ok((conn.unread(came), name, found));
         }
+        let failure = self.unknown(name.as_deref());
+        // Where TLS was ended here, an alert would come too late.
+        let alert = (!conn.encrypts()).then_some("unrecognized_name");
+        refuse(conn, alert, cx).await;
+        Err(failure)
     }
 
     fn unknown(&self, name: Option<&str>) -> Failure {

@@ -227,7 +227,6 @@ impl Forwarder {
 }
 
 /// How reaching a target for a client ended.
-#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
 enum Reaching {
     Reached(Reached),
     Unreached(Unreached),
