@@ -119,19 +119,16 @@ fn converse(
             opened(&state, &conn);
         }
         let (result, told) = hold(&state, &answer, conn, core).await;
-        match seated.seat.take_departure() {
-            Some(leaving) => {
-                drop(ticket);
-                let there = state
-                    .cores
-                    .as_ref()
-                    .map_or(core, |cores| cores.place_away(core));
-                run(&state, &answer, leaving, seated, there, core, began);
-            }
-            None => {
-                let result = (!told).then_some(result);
-                closed(&state, &answer, id, &seated.seat, began, result);
-            }
+        if let Some(leaving) = seated.seat.take_departure() {
+            drop(ticket);
+            let there = state
+                .cores
+                .as_ref()
+                .map_or(core, |cores| cores.place_away(core));
+            run(&state, &answer, leaving, seated, there, core, began);
+        } else {
+            let result = (!told).then_some(result);
+            closed(&state, &answer, id, &seated.seat, began, result);
         }
     })
 }

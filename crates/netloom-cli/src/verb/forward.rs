@@ -1,12 +1,12 @@
 //! `forward FROM TO…`: carry what comes to one place on to others.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use netloom_app::forward::as_bytes;
 use netloom_app::kind;
-use netloom_base::{Code, Complaint, Key, Role, Settings, Value};
-use netloom_host::{Plan, ServicePlan, Written, os_net};
+use netloom_base::{Key, Settings, Value};
+use netloom_host::{Plan, ServicePlan, Written};
 
 use super::{Verb, examples};
+use crate::as_bytes::carried_as_bytes;
 use crate::contract::Stop;
 use crate::flags::{settings, with_keys};
 use crate::messages::carried;
@@ -106,31 +106,4 @@ fn other_keys() -> Vec<Key> {
     let keys = kind("forward").map_or(&[][..], |kind| kind.keys());
     let other = keys.iter().filter(|key| key.name != "to");
     other.copied().collect()
-}
-
-/// Offers what can be done to whoever asks for a reverse proxy: the line that
-/// carries the same as bytes.
-fn carried_as_bytes(from: &[&str], to: &[&str]) -> Result<(), Stop> {
-    let net = os_net();
-    let roles = from.iter().map(|url| (url, Role::Bind));
-    let ends: Vec<(&str, Option<String>)> = roles
-        .chain(to.iter().map(|url| (url, Role::Dial)))
-        .map(|(url, role)| (*url, as_bytes(url, role, &*net)))
-        .collect();
-    if ends.iter().all(|(_, bytes)| bytes.is_none()) {
-        return Ok(());
-    }
-    let (mut typed, mut nearest) = ("forward".to_owned(), "netloom forward".to_owned());
-    let mut wrong = None;
-    for (url, bytes) in &ends {
-        let start = typed.len() + 1;
-        typed = format!("{typed} {url}");
-        nearest = format!("{nearest} {}", bytes.as_deref().unwrap_or(url));
-        if bytes.is_some() {
-            wrong.get_or_insert(start..typed.len());
-        }
-    }
-    let message = "the reverse proxy is not here yet; what goes through can be carried as bytes";
-    let complaint = Complaint::new(&typed, wrong.unwrap_or(0..0), message).suggest(nearest);
-    Err(Stop::mistakes(Code::PARSE_ENDPOINT, &[complaint]))
 }
