@@ -128,7 +128,7 @@ fn converse(
                     .map_or(core, |cores| cores.place_away(core));
                 run(&state, &answer, leaving, seated, there, core, began);
             }
-            None => closed(&state, id, &seated.seat, began, result, told),
+            None => closed(&state, &answer, id, &seated.seat, began, result, told),
         }
     })
 }
@@ -181,13 +181,15 @@ fn opened(state: &ServiceState, conn: &Conn) {
 
 fn closed(
     state: &ServiceState,
+    answer: &Answer,
     conn: u64,
     seat: &Seat,
     began: Moment,
     result: Result<(), Failure>,
     told: bool,
 ) {
-    if seat.began_with_tls() {
+    // What is carried on may well be TLS.
+    if seat.began_with_tls() && answer.service.leads_to().is_none() {
         state.cx.events().tell_connection(|| {
             Event::Note(Box::new(Remark {
                 service: state.name.clone(),
