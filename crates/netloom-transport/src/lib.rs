@@ -13,6 +13,7 @@
 
 pub(crate) mod accept;
 pub mod addresses;
+pub(crate) mod ahead;
 pub(crate) mod blocking;
 pub mod conn;
 pub mod cx;
@@ -20,6 +21,7 @@ pub mod datagrams;
 pub mod errqueue;
 pub mod gear;
 pub mod guard;
+pub mod journal;
 pub mod listener;
 pub mod messages;
 pub mod mux;
@@ -63,6 +65,8 @@ pub mod probe;
 
 pub mod tls;
 
+pub mod proxy;
+
 pub mod udp;
 
 pub mod unixgram;
@@ -83,7 +87,7 @@ pub use guard::{Guard, Permit};
 pub use listener::{Accepted, Bound, Listener};
 pub use messages::Messages;
 pub use mux::Mux;
-pub use net::{Assembly, Found, Layer, Net, Opened, Transport};
+pub use net::{Assembly, Found, Layer, Net, Opened, Served, Services, Transport};
 pub use origin::Origin;
 pub use seat::{Notice, Seat, Seats};
 pub use way::Way;

@@ -1,33 +1,70 @@
 //! `forward`: what comes goes on to a target, and its answers come back.
 
-use std::sync::Arc;
+mod account;
+mod across;
+mod datagrams;
+mod names;
+mod reach;
+mod service;
+mod targets;
+
+use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use netloom_base::failure::Fact;
-use netloom_base::{
-    Code, Endpoint, Failure, Key, Role, SettingError, Settings, Side, Stack, Stage, settings,
-};
-use netloom_protocol::{Offer, Service};
-use netloom_transport::carry::{Until, carry};
-use netloom_transport::{BoxFuture, Close, Conn, Cx, Net};
+use netloom_base::{Key, SettingError, Settings, settings};
+use netloom_protocol::Offer;
+use netloom_transport::Net;
 
-use crate::balance::{Pool, Target};
+use crate::balance::Rules;
 use crate::registry::ServiceKind;
+use datagrams::SessionRules;
+use service::Forwarder;
+
+pub use targets::as_bytes;
 
 settings! {
     /// Where it is carried to, and how hard that is tried.
     struct ForwardSettings {
-        /// where it goes, such as tcp://10.0.0.2:80; several are taken in turn
+        /// where it goes, such as tcp://10.0.0.2:80,weight=3; of several one is chosen for each connection
         to: Vec<String>,
+        /// where TLS clients go by the name they ask for, with their TLS as it is, such as a.example=tcp://10.0.0.2:443; *.example and default lead the others
+        route: Vec<String>,
         /// how long a target may take to answer when it is dialled
         connect_timeout: Duration = Duration::from_secs(10),
         /// how many other targets are tried when one cannot be reached [default: all, at most 3]
         retries: Option<u32>,
+        /// append a JSON line for each connection that ended to this file
+        access_log: Option<PathBuf>,
     }
 }
 
-/// So many other targets are tried when nobody chose.
-const MOST_RETRIES: usize = 3;
+/// All that the kind reads.
+struct Choices {
+    own: ForwardSettings,
+    rules: Rules,
+    sessions: SessionRules,
+}
+
+impl Choices {
+    /// Reads them. Every mistake is reported, not only the first.
+    fn read(settings: &Settings) -> Result<Self, Vec<SettingError>> {
+        let mut own = settings.clone();
+        let rules = Rules::read(&own.take(Rules::KEYS));
+        let sessions = SessionRules::read(&own.take(SessionRules::KEYS));
+        match (ForwardSettings::read(&own), rules, sessions) {
+            (Ok(own), Ok(rules), Ok(sessions)) => Ok(Choices {
+                own,
+                rules,
+                sessions,
+            }),
+            (own, rules, sessions) => {
+                let errors = [own.err(), rules.err(), sessions.err()];
+                Err(errors.into_iter().flatten().flatten().collect())
+            }
+        }
+    }
+}
 
 /// The kind `forward`.
 #[derive(Debug, Clone, Copy)]
@@ -43,11 +80,17 @@ impl ServiceKind for Forward {
     }
 
     fn keys(&self) -> &'static [Key] {
-        ForwardSettings::KEYS
+        static KEYS: LazyLock<Vec<Key>> =
+            LazyLock::new(|| [ForwardSettings::KEYS, Rules::KEYS, SessionRules::KEYS].concat());
+        &KEYS
     }
 
     fn main_key(&self) -> Option<&'static str> {
         Some("to")
+    }
+
+    fn has_verb(&self) -> bool {
+        true
     }
 
     fn example(&self) -> &'static str {
@@ -55,87 +98,13 @@ impl ServiceKind for Forward {
     }
 
     fn build(&self, settings: &Settings, net: &dyn Net) -> Result<Offer, Vec<SettingError>> {
-        let read = ForwardSettings::read(settings)?;
-        let span = || settings.last("to").and_then(|s| s.span.clone());
-        let mut errors = Vec::new();
-        let mut targets = Vec::new();
-        for to in &read.to {
-            match stack(to, net) {
-                Ok(stack) => targets.push(Target { stack }),
-                Err(message) => errors.push(SettingError::new("to", span(), message)),
-            }
-        }
-        if read.to.is_empty() {
-            errors.push(SettingError::new("to", span(), "`to` is missing"));
-        }
-        if !errors.is_empty() {
-            return Err(errors);
-        }
-        let tries = match read.retries {
-            Some(retries) => retries as usize + 1,
-            None => targets.len().min(MOST_RETRIES + 1),
+        let made = Choices::read(settings).and_then(|choices| Forwarder::new(&choices, net));
+        let placed = |mut error: SettingError| {
+            let written = settings.last(&error.key);
+            error.span = error.span.or_else(|| written.and_then(|s| s.span.clone()));
+            error
         };
-        Ok(Offer::Bytes(Arc::new(Forwarder {
-            pool: Pool::new(targets),
-            connect_timeout: read.connect_timeout,
-            tries,
-        })))
-    }
-}
-
-fn stack(to: &str, net: &dyn Net) -> Result<Stack, String> {
-    let endpoint: Endpoint = to
-        .parse()
-        .map_err(|error: netloom_base::EndpointError| error.to_string())?;
-    net.stack(&endpoint, Role::Dial)
-        .map_err(|failure| failure.summary())
-}
-
-/// Carries connections to the targets of a pool.
-struct Forwarder {
-    pool: Arc<Pool>,
-    connect_timeout: Duration,
-    tries: usize,
-}
-
-impl Service for Forwarder {
-    fn serve<'a>(&'a self, conn: Conn, cx: &'a Cx) -> BoxFuture<'a, Result<(), Failure>> {
-        Box::pin(async move {
-            let mut tried = Vec::new();
-            loop {
-                let pick = match self.pool.pick(None, &tried, cx).await {
-                    Ok(pick) => pick,
-                    Err(failure) => {
-                        conn.close(Close::Abort);
-                        return Err(failure);
-                    }
-                };
-                let stack = &pick.target().stack;
-                let began = cx.now();
-                let dialled = cx
-                    .timeout(self.connect_timeout, cx.net().dial(stack, cx))
-                    .await;
-                let opened = dialled.unwrap_or_else(|| {
-                    let failure = Failure::new(Stage::Connect, Side::Path, Code::CONNECT_TIMEOUT);
-                    Err(failure.fact(Fact::Waited(self.connect_timeout)))
-                });
-                match opened.and_then(netloom_transport::Opened::stream) {
-                    Ok(target) => {
-                        pick.answered(cx.now() - began);
-                        let carried = carry(conn, target, Until::BothEnd).await;
-                        return carried.map(drop).map_err(|failed| failed.failure);
-                    }
-                    Err(failure) => {
-                        pick.failed(&failure);
-                        let failure = failure.at(&stack.endpoint);
-                        tried.push(pick);
-                        if tried.len() >= self.tries {
-                            conn.close(Close::Abort);
-                            return Err(failure);
-                        }
-                    }
-                }
-            }
-        })
+        made.map(|forwarder| Offer::Bytes(forwarder))
+            .map_err(|errors| errors.into_iter().map(placed).collect())
     }
 }

@@ -12,6 +12,7 @@
 )]
 
 mod activation;
+mod balance;
 mod client;
 mod contract;
 mod cores;
@@ -31,8 +32,10 @@ mod pipes;
 mod plan;
 mod program;
 mod proxies;
+mod proxy_protocol;
 mod signals;
 mod stdout;
 mod tls_met;
+mod tls_names;
 mod told;
 mod wait;
