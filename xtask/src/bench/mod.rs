@@ -8,6 +8,7 @@
 mod dial;
 mod echo;
 mod forward_udp;
+mod forward;
 mod framing;
 mod idle;
 mod load;
@@ -35,7 +36,7 @@ const ROUNDS: usize = 8;
 struct Bench {
     rounds: usize,
     only: Vec<String>,
-    /// The one load that is wanted, where there are several.
+    /// The one load that was asked for, of a benchmark that has several.
     load: Option<String>,
     programs: Programs,
 }
@@ -57,6 +58,7 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("forward-udp", |bench| {
         forward_udp::bench(bench, bench.load.as_deref())
     }),
+    ("forward", forward::bench),
 ];
 
 pub(crate) fn verb(args: Vec<String>) -> Outcome {

@@ -2,6 +2,7 @@
 //! lost, that nothing stays behind, and that limits fire when they should.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod at_rest;
 mod chargen;
 mod datagrams;
 mod discard;

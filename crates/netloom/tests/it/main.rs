@@ -26,6 +26,7 @@ mod explain;
 mod files;
 mod forward;
 mod forward_udp;
+mod forward_gears;
 mod framing;
 mod help;
 mod hostile;
