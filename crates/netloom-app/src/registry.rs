@@ -21,6 +21,12 @@ pub trait ServiceKind: Send + Sync {
         None
     }
 
+    /// Whether a verb of its name has its flags, so that `listen` needs none of
+    /// them but `--KIND`.
+    fn has_verb(&self) -> bool {
+        false
+    }
+
     /// An example of its settings, as they stand in a file.
     fn example(&self) -> &'static str {
         ""

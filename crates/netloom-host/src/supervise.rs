@@ -169,6 +169,11 @@ async fn take(
         }
         Answering::Datagrams(service) => {
             let bound = net.datagrams(&stack, &state.cx).await?;
+            if let Some(count) = state.cores.as_ref().and_then(|c| spread(&*service, c)) {
+                for bound in &bound {
+                    bound.share_among(count)?;
+                }
+            }
             let door = |bound: Arc<dyn BoundDatagrams>| {
                 let (endpoint, tool) = (bound.endpoint(), bound.try_with());
                 (Door::Datagrams(service.clone(), bound), endpoint, tool)
@@ -274,22 +279,35 @@ fn accept_on(state: &Arc<ServiceState>, answer: &Arc<Answer>, bound: &Arc<dyn Bo
     }
 }
 
-/// Serves an address for datagrams: on every core where nothing is remembered
-/// and the number of cores is fixed, else on one.
+/// How many cores serve an address for datagrams. Where nothing is remembered,
+/// all there are and will be. Where something is remembered of each peer, all of
+/// a fixed number: one that came later would take peers away from the others.
+/// Else one.
+fn spread(service: &dyn DatagramService, cores: &Cores) -> Option<usize> {
+    if service.is_stateless() {
+        return None;
+    }
+    let all = service.is_per_peer() && cores.is_fixed();
+    Some(if all { cores.most() } else { 1 })
+}
+
+/// Serves an address for datagrams.
 fn open_mailbox(
     state: Arc<ServiceState>,
     service: Arc<dyn DatagramService>,
     bound: Arc<dyn BoundDatagrams>,
 ) {
     match state.cores.clone() {
-        Some(cores) if service.is_stateless() => {
-            cores.on_each(Arc::new(move |_| serve_on(&state, &service, &bound)));
-        }
-        Some(cores) => {
-            let state_there = state.clone();
-            let serving = async move { serve_on(&state_there, &service, &bound) };
-            cores.spawn_on(0, Box::pin(state.cx.track(serving)));
-        }
+        Some(cores) => match spread(&*service, &cores) {
+            None => cores.on_each(Arc::new(move |_| serve_on(&state, &service, &bound))),
+            Some(count) => {
+                for core in 0..count {
+                    let (there, service, bound) = (state.clone(), service.clone(), bound.clone());
+                    let serving = async move { serve_on(&there, &service, &bound) };
+                    cores.spawn_on(core, Box::pin(state.cx.track(serving)));
+                }
+            }
+        },
         None => serve_on(&state, &service, &bound),
     }
 }

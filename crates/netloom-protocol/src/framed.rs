@@ -350,6 +350,10 @@ impl Messages for Framed {
         })
     }
 
+    fn abort(self: Box<Self>) {
+        self.conn.close(Close::Abort);
+    }
+
     fn facts(&self) -> ConnFacts {
         self.conn.facts()
     }

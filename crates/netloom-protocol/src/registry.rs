@@ -93,7 +93,11 @@ pub fn answering(
 ) -> Result<Answering, Vec<SettingError>> {
     let refused = |message: String| Err(vec![SettingError::new("on", None, message)]);
     let carriage = settings.last("framing").is_some();
-    if let Some(error) = offer.refuses(stack.kind(), carriage) {
+    if let Some(mut error) = offer.refuses(stack.kind(), carriage) {
+        if error.suggestion.is_none() && stack.kind() != Kind::Stream {
+            let beneath = stack.giving(Kind::Stream);
+            error.suggestion = beneath.map(|stream| stream.in_short().to_string());
+        }
         return Err(vec![error]);
     }
     if stack.kind() == Kind::Datagram && carriage {

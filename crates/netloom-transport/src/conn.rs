@@ -108,7 +108,7 @@ impl AsyncWrite for Gone {
 }
 
 /// One end of a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Peer {
     /// An IP address and port.
     Ip(SocketAddr),
@@ -365,7 +365,7 @@ impl Conn {
 
     /// What a pending read or write does: sees to it that the seat can wake
     /// this task, and fails when a limit has passed meanwhile.
-    fn wait(&mut self, cx: &Context<'_>) -> io::Result<()> {
+    pub(crate) fn wait(&mut self, cx: &Context<'_>) -> io::Result<()> {
         let Some(seat) = &self.seat else {
             return Ok(());
         };
@@ -453,6 +453,45 @@ impl AsyncWrite for Conn {
 }
 
 impl Conn {
+    /// Reads with a system call of the caller's own, which takes bytes out of
+    /// the kernel socket. Counted and bounded as any read is.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn poll_read_by(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: impl FnMut(std::os::fd::BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let Some(socket) = self.io.socket_mut() else {
+            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        };
+        let read = socket.poll_read_by(cx, take);
+        match &read {
+            Poll::Ready(Ok(n)) => {
+                if let Some(seat) = &self.seat {
+                    seat.moved_in(*n);
+                }
+            }
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.wait(cx)?,
+        }
+        read
+    }
+
+    /// Writes with a system call of the caller's own, which puts bytes into the
+    /// kernel socket. Counted and bounded as any write is.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn poll_write_by(
+        &mut self,
+        cx: &mut Context<'_>,
+        put: impl FnMut(std::os::fd::BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let Some(socket) = self.io.socket_mut() else {
+            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        };
+        let written = socket.poll_write_by(cx, put);
+        self.wrote(cx, written)
+    }
+
     fn wrote(
         &mut self,
         cx: &Context<'_>,

@@ -124,6 +124,11 @@ pub trait Net: Send + Sync {
     /// Gives an endpoint its meaning, or says what is wrong with it.
     fn stack(&self, endpoint: &Endpoint, role: Role) -> Result<Stack, Failure>;
 
+    /// The same, without looking whether the values of its options can be used.
+    fn meaning(&self, endpoint: &Endpoint, role: Role) -> Result<Stack, Failure> {
+        self.stack(endpoint, role)
+    }
+
     /// The addresses of a host, in the order to try them.
     fn resolve<'a>(&'a self, host: &'a Host, cx: &'a Cx) -> BoxFuture<'a, Result<Found, Failure>>;
 
@@ -374,10 +379,7 @@ impl Assembly {
 
 impl Net for Assembly {
     fn stack(&self, endpoint: &Endpoint, role: Role) -> Result<Stack, Failure> {
-        let stack = self
-            .schemes
-            .stack(endpoint, role)
-            .map_err(|error| complaint(&error))?;
+        let stack = self.meaning(endpoint, role)?;
         self.transport(&stack)?.check(&stack)?;
         self.check_way(&stack)?;
         for level in stack.layers_bottom_up() {
@@ -387,6 +389,12 @@ impl Net for Assembly {
             }
         }
         Ok(stack)
+    }
+
+    fn meaning(&self, endpoint: &Endpoint, role: Role) -> Result<Stack, Failure> {
+        self.schemes
+            .stack(endpoint, role)
+            .map_err(|error| complaint(&error))
     }
 
     fn resolve<'a>(&'a self, host: &'a Host, cx: &'a Cx) -> BoxFuture<'a, Result<Found, Failure>> {

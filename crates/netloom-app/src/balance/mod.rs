@@ -33,7 +33,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use netloom_base::failure::Fact;
-use netloom_base::{Code, Failure, Moment, SettingError, Side, Stage};
+use netloom_base::{Code, Failure, Kind, Moment, SettingError, Side, Stage};
 use netloom_transport::{Cx, Net};
 use tokio::sync::Notify;
 
@@ -56,6 +56,10 @@ pub struct Pool {
     /// What was in the file when it was made.
     filed: Vec<Entry>,
     probe: Probe,
+    /// What its targets give.
+    gives: Kind,
+    /// A layer stands over the transport of one of them.
+    layered: bool,
     list: RwLock<List>,
     /// Whose turn it is where all targets count the same.
     next: AtomicUsize,
@@ -105,17 +109,22 @@ impl Pool {
         net: &dyn Net,
     ) -> Result<Arc<Self>, Vec<SettingError>> {
         let probe = Probe::new(&rules)?;
+        // What the first gives, all give.
+        let gives = entries.first().and_then(|entry| entry.stack(net).ok());
+        let gives = gives.map(|stack| stack.kind());
         let filed = match &rules.to_file {
-            Some(path) => sources::first_read(path, net)
+            Some(path) => sources::first_read(path, gives, net)
                 .map_err(|message| vec![SettingError::new("to-file", None, message)])?,
             None => Vec::new(),
         };
-        let mut targets = Vec::new();
-        let mut ready = true;
+        let (mut targets, mut ready) = (Vec::new(), true);
+        let (mut gives, mut layered) = (gives, false);
         for entry in entries.iter().chain(&filed) {
             let stack = entry
                 .stack(net)
                 .map_err(|failure| vec![SettingError::new("to", None, failure.summary())])?;
+            gives = gives.or(Some(stack.kind()));
+            layered |= stack.levels.len() > 1;
             probe
                 .fits(&stack, net)
                 .map_err(|message| vec![SettingError::new("check", None, message)])?;
@@ -126,12 +135,18 @@ impl Pool {
         }
         let mut pool = Pool::made(targets, rules);
         (pool.entries, pool.filed, pool.probe) = (entries, filed, probe);
+        (pool.gives, pool.layered) = (gives.unwrap_or(Kind::Stream), layered);
         pool.set_ready(ready);
         Ok(Arc::new(pool))
     }
 
     fn made(targets: Vec<Target>, rules: Rules) -> Self {
+        let layered = targets.iter().any(|target| target.stack.levels.len() > 1);
         Pool {
+            layered,
+            gives: targets
+                .first()
+                .map_or(Kind::Stream, |target| target.stack.kind()),
             list: RwLock::new(List::new(targets, &[], &rules)),
             rules,
             entries: Vec::new(),
@@ -155,6 +170,16 @@ impl Pool {
     /// Whether there is no target now.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What its targets give: a stream, or datagrams.
+    pub fn gives(&self) -> Kind {
+        self.gives
+    }
+
+    /// Whether a target may have a layer over its transport.
+    pub fn has_layers(&self) -> bool {
+        self.layered || self.rules.to_file.is_some()
     }
 
     /// Whether there may be more or fewer targets later: names are asked for

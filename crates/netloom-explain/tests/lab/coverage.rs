@@ -248,6 +248,10 @@ const OTHERS: usize = 3;
 /// The tests of the program that situations are taken from.
 const PROGRAM: &[(&str, &str)] = &[
     (
+        "balance",
+        include_str!("../../../netloom/tests/it/balance.rs"),
+    ),
+    (
         "contract",
         include_str!("../../../netloom/tests/it/contract.rs"),
     ),
