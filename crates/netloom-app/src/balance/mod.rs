@@ -57,8 +57,8 @@ pub struct Pool {
     filed: Vec<Entry>,
     probe: Probe,
     /// What its targets give.
-    gives: Kind,
-    /// A layer stands over the transport of one of them.
+    kind: Option<Kind>,
+    /// What was written of one of them has a layer.
     layered: bool,
     list: RwLock<List>,
     /// Whose turn it is where all targets count the same.
@@ -110,20 +110,20 @@ impl Pool {
     ) -> Result<Arc<Self>, Vec<SettingError>> {
         let probe = Probe::new(&rules)?;
         // What the first gives, all give.
-        let gives = entries.first().and_then(|entry| entry.stack(net).ok());
-        let gives = gives.map(|stack| stack.kind());
+        let first = entries.first().and_then(|entry| entry.stack(net).ok());
+        let mut kind = first.map(|stack| stack.kind());
         let filed = match &rules.to_file {
-            Some(path) => sources::first_read(path, gives, net)
+            Some(path) => sources::first_read(path, kind, net)
                 .map_err(|message| vec![SettingError::new("to-file", None, message)])?,
             None => Vec::new(),
         };
         let (mut targets, mut ready) = (Vec::new(), true);
-        let (mut gives, mut layered) = (gives, false);
+        let mut layered = false;
         for entry in entries.iter().chain(&filed) {
             let stack = entry
                 .stack(net)
                 .map_err(|failure| vec![SettingError::new("to", None, failure.summary())])?;
-            gives = gives.or(Some(stack.kind()));
+            kind = kind.or(Some(stack.kind()));
             layered |= stack.levels.len() > 1;
             probe
                 .fits(&stack, net)
@@ -135,18 +135,15 @@ impl Pool {
         }
         let mut pool = Pool::made(targets, rules);
         (pool.entries, pool.filed, pool.probe) = (entries, filed, probe);
-        (pool.gives, pool.layered) = (gives.unwrap_or(Kind::Stream), layered);
+        (pool.kind, pool.layered) = (kind, layered);
         pool.set_ready(ready);
         Ok(Arc::new(pool))
     }
 
     fn made(targets: Vec<Target>, rules: Rules) -> Self {
-        let layered = targets.iter().any(|target| target.stack.levels.len() > 1);
         Pool {
-            layered,
-            gives: targets
-                .first()
-                .map_or(Kind::Stream, |target| target.stack.kind()),
+            layered: false,
+            kind: targets.first().map(|target| target.stack.kind()),
             list: RwLock::new(List::new(targets, &[], &rules)),
             rules,
             entries: Vec::new(),
@@ -172,21 +169,21 @@ impl Pool {
         self.len() == 0
     }
 
-    /// What its targets give: a stream, or datagrams.
-    pub fn gives(&self) -> Kind {
-        self.gives
-    }
-
-    /// Whether a target may have a layer over its transport.
-    pub fn has_layers(&self) -> bool {
-        self.layered || self.rules.to_file.is_some()
-    }
-
     /// Whether there may be more or fewer targets later: names are asked for
     /// again, or a file is looked at.
     pub fn changes(&self) -> bool {
         let fixed = |entry: &Entry| entry.means() == target::Means::One;
         self.rules.to_file.is_some() || !self.entries.iter().all(fixed)
+    }
+
+    /// What its targets give; `None` where there was none yet.
+    pub fn kind(&self) -> Option<Kind> {
+        self.kind
+    }
+
+    /// Whether a target has a layer, which could tell it of the client.
+    pub fn has_layers(&self) -> bool {
+        self.layered || self.list().has_layers
     }
 
     /// Whether the choice looks at the client's address.

@@ -162,14 +162,14 @@ impl Watched {
 
     /// Looks whether it has changed, and reads it then. A look is one call of
     /// the kernel; what is read is bounded.
-    pub(super) fn look(&mut self, gives: Kind, now: Moment, net: &dyn Net) -> Look {
+    pub(super) fn look(&mut self, gives: Option<Kind>, now: Moment, net: &dyn Net) -> Look {
         self.due = now + LOOKS;
         let seen = seen(&self.path);
         if seen.as_ref().ok() == self.seen.as_ref() && self.seen.is_some() {
             return Look::Same;
         }
         let read = seen.map_err(|error| error.to_string()).and_then(|before| {
-            let entries = read(&self.path, Some(gives), net)?;
+            let entries = read(&self.path, gives, net)?;
             Ok((before, entries))
         });
         match read {

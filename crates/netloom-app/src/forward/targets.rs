@@ -1,99 +1,94 @@
 //! The targets as they were written, and what they mean together.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use netloom_base::failure::Fact;
 use netloom_base::{EndpointError, EndpointSet, Failure, Kind, Role, SettingError, Stack};
+use netloom_protocol::{ground, spoken_on};
 use netloom_transport::Net;
 use netloom_transport::net::complaint;
 
-use crate::balance::{Entry, Pool, Rules};
+use crate::balance::Entry;
 
 /// So many targets are named where it is told where a service leads.
 const NAMED: usize = 3;
 
 /// Targets that fit together.
 pub(super) struct Targets {
-    /// One pool for each port of a set, or one for all addresses.
-    pub(super) pools: Vec<Led>,
-    /// What they all give: a stream or datagrams.
-    pub(super) gives: Kind,
+    /// One list for each port of a set, or one for all addresses.
+    pub(super) lists: Vec<Vec<Entry>>,
+    /// What they all give, a stream or datagrams; `None` where there are none.
+    pub(super) gives: Option<Kind>,
+}
+
+/// One target for each port that was written.
+struct Set<'t> {
+    text: &'t str,
+    entries: Vec<Entry>,
+    gives: Kind,
 }
 
 impl Targets {
-    /// Reads them; `span` is where a key's value stands.
-    pub(super) fn read(
-        to: &[String],
-        rules: &Rules,
-        span: impl Fn(&str) -> Option<Range<usize>>,
-        net: &dyn Net,
-    ) -> Result<Self, Vec<SettingError>> {
-        let error = |message: String| SettingError::new("to", span("to"), message);
-        if to.is_empty() && rules.to_file.is_none() {
-            return Err(vec![error("a target is missing".to_owned())]);
-        }
+    /// Reads them.
+    pub(super) fn read(to: &[String], net: &dyn Net) -> Result<Self, Vec<SettingError>> {
+        let wrong = |text: &str, message| SettingError::new("to", None, message).of(text);
         let mut errors = Vec::new();
-        let mut sets: Vec<(&String, Vec<(Entry, Stack)>)> = Vec::new();
+        let mut sets: Vec<Set<'_>> = Vec::new();
         for text in to {
             match read(text, net) {
-                Ok(entries) => sets.push((text, entries)),
-                Err(wrong) => errors.push(wrong.tell(text, error)),
+                Ok(set) => sets.push(set),
+                Err(wrong) => errors.push(wrong.tell("to", text)),
             }
         }
-        let several = sets.iter().find(|(_, entries)| entries.len() > 1);
-        let places = several.map_or(1, |(_, entries)| entries.len());
-        for (text, entries) in &sets {
-            let count = entries.len();
-            if count != 1 && count != places {
-                let (first, _) = several.unwrap_or(&sets[0]);
+        let several = sets.iter().find(|set| set.entries.len() > 1);
+        let places = several.map_or(1, |set| set.entries.len());
+        for set in &sets {
+            let count = set.entries.len();
+            if let Some(several) = several
+                && count != 1
+                && count != places
+            {
                 let message = format!(
-                    "these are {count} ports, and `{first}` has {places}: they are paired by place"
+                    "these are {count} ports, and `{}` has {places}: they are paired by place",
+                    several.text
                 );
-                errors.push(error(message).of(text.as_str()));
+                errors.push(wrong(set.text, message));
             }
-        }
-        let gives = sets.first().map(|(_, entries)| entries[0].1.kind());
-        for (text, entries) in &sets {
-            let (other, gives) = (entries[0].1.kind(), gives.unwrap_or(Kind::Stream));
-            if other != gives {
-                let message = format!("this gives {other}, and `{}` gives {gives}", sets[0].0);
-                errors.push(error(message).of(text.as_str()));
+            if set.gives != sets[0].gives {
+                let (first, gives) = (sets[0].text, sets[0].gives);
+                let message = format!("this gives {}, and `{first}` gives {gives}", set.gives);
+                errors.push(wrong(set.text, message));
             }
         }
         if !errors.is_empty() {
             return Err(errors);
         }
-        let pointed = |errors: Vec<SettingError>| {
-            let at_its_key = |mut error: SettingError| {
-                error.span = error.span.or_else(|| span(&error.key));
-                error
-            };
-            errors.into_iter().map(at_its_key).collect::<Vec<_>>()
+        let of = |set: &Set<'_>, place: usize| {
+            let entry = set.entries.get(place).or(set.entries.first());
+            entry.cloned()
         };
-        let at = |place: usize| {
-            let one = |entries: &Vec<(Entry, Stack)>| {
-                let (entry, _) = entries.get(place).unwrap_or(&entries[0]);
-                entry.clone()
-            };
-            let entries: Vec<Entry> = sets.iter().map(|(_, entries)| one(entries)).collect();
-            Ok::<_, Vec<SettingError>>(Led {
-                in_words: in_words(&entries, rules),
-                pool: Pool::of(entries, rules.clone(), net).map_err(pointed)?,
-            })
-        };
-        let pools: Vec<Led> = (0..places).map(at).collect::<Result<_, _>>()?;
+        let at = |place| sets.iter().filter_map(|set| of(set, place)).collect();
         Ok(Targets {
-            gives: pools[0].pool.gives(),
-            pools,
+            gives: sets.first().map(|set| set.gives),
+            lists: (0..places).map(at).collect(),
         })
     }
 }
 
-/// A pool, and where it leads.
-pub(super) struct Led {
-    pub(super) pool: Arc<Pool>,
-    pub(super) in_words: String,
+/// One target that takes streams, of a route.
+pub(super) fn stream(text: &str, net: &dyn Net) -> Result<Entry, String> {
+    let set = read(text, net).map_err(|wrong| wrong.message)?;
+    match &set.entries[..] {
+        [entry] if set.gives == Kind::Stream => Ok(entry.clone()),
+        [_] => Err(format!(
+            "a route leads to a stream, and `{text}` gives {}",
+            set.gives
+        )),
+        several => Err(format!(
+            "a route leads to one port, and these are {}",
+            several.len()
+        )),
+    }
 }
 
 /// What is wrong with one target.
@@ -104,31 +99,13 @@ struct Wrong {
 }
 
 impl Wrong {
-    fn tell(self, text: &str, error: impl Fn(String) -> SettingError) -> SettingError {
-        let told = error(self.message).of(text).suggest(self.suggestion);
+    fn tell(self, key: &str, text: &str) -> SettingError {
+        let told = SettingError::new(key, None, self.message).of(text);
+        let told = told.suggest(self.suggestion);
         match self.part {
             Some(part) => told.within(part),
             None => told,
         }
-    }
-}
-
-impl From<Vec<SettingError>> for Wrong {
-    /// The first of them: each stands in the text.
-    fn from(errors: Vec<SettingError>) -> Self {
-        let first = errors.into_iter().next();
-        first.map_or_else(
-            || Wrong {
-                message: String::new(),
-                part: None,
-                suggestion: None,
-            },
-            |error| Wrong {
-                message: error.message,
-                part: error.span,
-                suggestion: error.suggestion,
-            },
-        )
     }
 }
 
@@ -153,24 +130,40 @@ impl From<Failure> for Wrong {
     }
 }
 
-/// Every port of one target.
-fn read(text: &str, net: &dyn Net) -> Result<Vec<(Entry, Stack)>, Wrong> {
+/// What one text means: a target, or one for each of its ports.
+fn read<'t>(text: &'t str, net: &dyn Net) -> Result<Set<'t>, Wrong> {
     let set: EndpointSet = text
         .parse()
         .map_err(|error: EndpointError| complaint(&error))?;
-    let one = |endpoint| {
-        let entry = Entry::read(&endpoint)?;
-        let stack = entry.stack(net)?;
-        Ok::<_, Wrong>((entry, stack))
-    };
-    let entries: Vec<(Entry, Stack)> = set.iter().map(one).collect::<Result<_, _>>()?;
-    match entries[0].1.kind() {
-        Kind::Stream | Kind::Datagram => Ok(entries),
+    let mut entries = Vec::with_capacity(set.len());
+    let mut gives = Kind::Stream;
+    for endpoint in set.iter() {
+        let entry = Entry::read(&endpoint).map_err(|errors| options(text, &errors))?;
+        gives = entry.stack(net)?.kind();
+        entries.push(entry);
+    }
+    match gives {
+        Kind::Stream | Kind::Datagram => Ok(Set {
+            text,
+            entries,
+            gives,
+        }),
         _ => Err(Wrong {
             message: NOT_YET.to_owned(),
             part: None,
             suggestion: as_bytes(text, Role::Dial, net),
         }),
+    }
+}
+
+/// The first of what is wrong with what an endpoint says of itself as a target.
+fn options(text: &str, errors: &[SettingError]) -> Wrong {
+    let first = errors.first();
+    let within = |part: &Range<usize>| part.end <= text.len();
+    Wrong {
+        message: first.map_or_else(String::new, |error| error.message.clone()),
+        part: first.and_then(|error| error.span.clone()).filter(within),
+        suggestion: first.and_then(|error| error.suggestion.clone()),
     }
 }
 
@@ -183,29 +176,26 @@ pub(super) const NOT_YET: &str =
 pub fn as_bytes(text: &str, role: Role, net: &dyn Net) -> Option<String> {
     let set: EndpointSet = text.parse().ok()?;
     let stack = net.meaning(&set.iter().next()?, role).ok()?;
-    if matches!(stack.kind(), Kind::Stream | Kind::Datagram) {
+    if carried_as_it_is(&stack) {
         return None;
     }
-    let stream = stack.giving(Kind::Stream)?;
+    let stream = ground(&stack).giving(Kind::Stream)?;
     Some(stream.in_short().to_string())
 }
 
+fn carried_as_it_is(stack: &Stack) -> bool {
+    matches!(stack.kind(), Kind::Stream | Kind::Datagram) && spoken_on(stack).is_none()
+}
+
 /// The targets in a few words.
-fn in_words(entries: &[Entry], rules: &Rules) -> String {
-    let file = rules.to_file.iter();
-    let file = file.map(|path| format!("those in {}", path.display()));
-    let endpoint = |entry: &Entry| entry.endpoint().to_string();
-    let named: Vec<String> = entries.iter().take(NAMED).map(endpoint).collect();
-    let more = entries.len() - named.len();
-    let more = (more > 0).then(|| format!("{more} more"));
-    let mut parts: Vec<String> = named.into_iter().chain(more).chain(file).collect();
-    match (
-        parts.pop(),
-        entries.len() <= NAMED && rules.to_file.is_none(),
-    ) {
-        (Some(last), _) if parts.is_empty() => last,
-        (Some(last), true) => format!("{}, {last}", parts.join(", ")),
-        (Some(last), false) => format!("{} and {last}", parts.join(", ")),
-        (None, _) => String::new(),
+pub(super) fn in_words(targets: &[Entry]) -> String {
+    let named: Vec<String> = targets
+        .iter()
+        .take(NAMED)
+        .map(|entry| entry.endpoint().to_string())
+        .collect();
+    match targets.len() {
+        ..=NAMED => named.join(", "),
+        count => format!("{} and {} more", named.join(", "), count - NAMED),
     }
 }

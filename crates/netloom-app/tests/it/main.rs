@@ -6,6 +6,7 @@ mod chargen;
 mod datagrams;
 mod discard;
 mod echo;
+mod forward;
 mod limits;
 mod reply;
 mod served;

@@ -22,7 +22,7 @@ impl Verb for Forward {
 
     fn command(&self) -> Command {
         let from = "where clients come, such as tcp://:8080 (loopback), tcp://*:8000-8010, unix:/run/x.sock";
-        let to = "where they are carried, such as tcp://10.0.0.2:80, tls://db:5432, unix:/run/y.sock; of several one is chosen for each connection";
+        let to = "where they are carried, such as tcp://10.0.0.2:80, tls://db:5432, unix:/run/y.sock; several are taken in turn";
         let command = Command::new("forward")
             .about("carry every connection to a target and back")
             .arg(
@@ -34,7 +34,7 @@ impl Verb for Forward {
             .arg(
                 Arg::new("to")
                     .value_name("TO")
-                    .required_unless_present("to-file")
+                    .required_unless_present_any(["to-file", "route"])
                     .action(ArgAction::Append)
                     .num_args(1..)
                     .help(to),
@@ -49,10 +49,6 @@ impl Verb for Forward {
                     "two targets in turn",
                 ),
                 (
-                    "netloom forward tcp://*:80 tcp://a:80,weight=3 tcp://b:80,backup --check http",
-                    "one that has all, and one for when it is down",
-                ),
-                (
                     "netloom forward tcp://*:8000-8010 tcp://10.0.0.2:9000-9010",
                     "eleven ports, paired by place",
                 ),
@@ -60,6 +56,8 @@ impl Verb for Forward {
                     "netloom forward tcp://:5432 tls://db.example:5432",
                     "plain on this side, TLS on the other",
                 ),
+                ("netloom forward tcp://*:80 proxy+tcp://10.0.0.2:80", "the target is told who the client is (PROXY protocol)"),
+                ("netloom forward tcp://*:443 --route a.example=tcp://10.0.0.2:443 --route default=tcp://10.0.0.3:443", "by the name in TLS, which stays as it is"),
                 (
                     "netloom forward unix:/tmp/dns.sock udp://9.9.9.9:53 --framing len16",
                     "a stream joined to datagrams",
@@ -74,8 +72,8 @@ impl Verb for Forward {
         let to: Vec<&str> = words("to").map(String::as_str).collect();
         carried_as_bytes(&from, &to)?;
         let mut chosen = Settings::new();
-        let list = to.iter().map(|url| Value::from(*url)).collect();
         if !to.is_empty() {
+            let list = to.iter().map(|url| Value::from(*url)).collect();
             chosen.push("to", Value::List(list), None);
         }
         chosen.extend(settings(matches, &other_keys()).iter().cloned());
