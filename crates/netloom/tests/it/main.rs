@@ -23,6 +23,7 @@ mod doctor;
 mod examples;
 mod explain;
 mod files;
+mod forward;
 mod framing;
 mod help;
 mod hostile;
