@@ -100,7 +100,7 @@ impl AsyncWrite for Gone {
 }
 
 /// One end of a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Peer {
     /// An IP address and port.
     Ip(SocketAddr),

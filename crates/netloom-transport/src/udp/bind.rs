@@ -18,6 +18,7 @@ use super::group::{self, is_group};
 use super::manner::{Manner, peer};
 use super::options::{BindOptions, make, option};
 use crate::addresses::{both_loopbacks, every_interface, held_at, local, near, scoped, share};
+use crate::conn::Peer;
 use crate::cx::Cx;
 use crate::datagrams::{BoundDatagrams, Datagrams, HeldDatagrams};
 use crate::net::mistakes;
@@ -62,6 +63,8 @@ struct Held {
     addr: SocketAddr,
     only_own_family: bool,
     learned: Vec<Fact>,
+    /// The interfaces by which it is said to the group that is joined.
+    ways: Vec<u32>,
 }
 
 /// Waits for an address of ours that is being checked (RFC 4862).
@@ -104,10 +107,12 @@ fn hold(addr: SocketAddr, options: &BindOptions, only_own_family: bool) -> Resul
         addr,
         only_own_family,
         learned: Vec::new(),
+        ways: Vec::new(),
     })
 }
 
-/// A group's address, joined on its interfaces.
+/// A group's address, joined on its interfaces. Whoever answers nobody in
+/// particular says it to the group, by all of them that have an address.
 async fn hold_group(
     addr: SocketAddr,
     host: &Host,
@@ -118,7 +123,7 @@ async fn hold_group(
     socket
         .set_reuse_address(true)
         .map_err(|error| Failure::from_io(Stage::Create, error))?;
-    let mut learned = Vec::new();
+    let (mut learned, mut says) = (Vec::new(), Vec::new());
     if addr.ip().is_multicast() {
         let ways = group::ways(addr, host, options.interface.as_deref(), cx).await?;
         option("multicast-all", group::only_own(&socket, addr.is_ipv6()))?;
@@ -126,6 +131,14 @@ async fn hold_group(
         bind_to(&socket, bindable(addr))?;
         let from = options.from.map(|from| from.0);
         learned = group::join(&socket, addr, from, &ways)?;
+        let hops = options.ttl.unwrap_or(1).into();
+        if addr.is_ipv6() {
+            option("ttl", socket.set_multicast_hops_v6(hops))?;
+        } else {
+            option("ttl", socket.set_multicast_ttl_v4(hops))?;
+        }
+        let (able, _) = group::ready(ways, addr, cx).await;
+        says = able.iter().map(|way| way.index).collect();
     } else {
         bind_to(&socket, addr)?;
     }
@@ -135,6 +148,7 @@ async fn hold_group(
         addr,
         only_own_family: true,
         learned,
+        ways: says,
     })
 }
 
@@ -211,6 +225,7 @@ struct UdpBound {
     options: BindOptions,
     only_own_family: bool,
     learned: Vec<Fact>,
+    ways: Vec<u32>,
     /// The socket that took the address, until a reactor takes it.
     first: Mutex<Option<Socket>>,
 }
@@ -224,6 +239,7 @@ impl UdpBound {
             options,
             only_own_family: held.only_own_family,
             learned: held.learned,
+            ways: held.ways,
             first: Mutex::new(Some(held.socket)),
         }
     }
@@ -255,6 +271,9 @@ impl BoundDatagrams for UdpBound {
             v6: self.addr.is_ipv6(),
             df: self.options.df,
             broadcast: self.options.broadcast,
+            // A group's numbered ways; what the system chooses is no number.
+            interfaces: self.ways.iter().copied().filter(|way| *way != 0).collect(),
+            default_to: (!self.ways.is_empty()).then_some(Peer::Ip(self.addr)),
             room: self.options.buffer.max(1),
             ..Manner::default()
         };
