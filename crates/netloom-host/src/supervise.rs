@@ -45,6 +45,8 @@ struct Held {
     /// How to reach it with a tool that many have.
     tool: Option<String>,
     encrypts: bool,
+    /// No other host can reach it, whatever its address says.
+    stays_here: bool,
 }
 
 /// What is behind an address before anybody is let in.
@@ -99,7 +101,12 @@ pub async fn start(
         for (stack, answering) in service.on {
             let encrypts = stack.encrypts();
             for (door, endpoint, tool) in take(stack, answering, &state, most_cores).await? {
+                let stays_here = match &door {
+                    Door::Datagrams(_, bound) => bound.stays_here(),
+                    Door::Conns(..) => false,
+                };
                 bound.push(Held {
+                    stays_here,
                     service: state.name.clone(),
                     endpoint,
                     tool,
@@ -183,7 +190,7 @@ impl Running {
     /// service's name.
     pub fn open_to_network(&self) -> impl Iterator<Item = (&Arc<str>, Endpoint)> {
         self.bound.iter().filter_map(|held| {
-            let open = !held.encrypts && is_wide(held.endpoint.host());
+            let open = !held.encrypts && !held.stays_here && is_wide(held.endpoint.host());
             open.then(|| (&held.service, held.endpoint.clone()))
         })
     }

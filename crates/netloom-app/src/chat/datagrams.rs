@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use netloom_base::{Failure, Moment};
+use netloom_base::{Code, Failure, Moment, Side, Stage};
 use netloom_protocol::DatagramService;
 use netloom_transport::datagrams::send;
 use netloom_transport::{Batch, BoxFuture, Conn, Cx, Datagrams, Outgoing, Peer};
@@ -43,7 +43,12 @@ impl DatagramService for Chat {
     ) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
             // Who is bound to a group says everything to it.
-            let group = socket.facts().peer.is_some();
+            let facts = socket.facts();
+            let group = matches!(facts.local, Some(Peer::Ip(addr)) if addr.ip().is_multicast());
+            if group && facts.peer.is_none() {
+                return Err(Failure::new(Stage::Join, Side::Os, Code::JOIN_NO_INTERFACE)
+                    .message("no interface has an address to speak to the group from"));
+            }
             let mut post = Post {
                 chat: self,
                 cx,

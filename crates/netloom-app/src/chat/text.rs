@@ -265,14 +265,9 @@ mod tests {
             ("anna", "ANNA"),
             ("anna", "аnna"),
             ("paypal", "paypaI"),
-            ("bob", "b0b"),
+            ("corner", "comer"),
         ] {
-            let alike = look(a) == look(b);
-            assert_eq!(
-                alike,
-                (a, b) != ("bob", "b0b") || look("0") == look("o"),
-                "{a} {b}"
-            );
+            assert_eq!(look(a), look(b), "{a} {b}");
         }
         assert_ne!(look("anna"), look("anne"));
     }

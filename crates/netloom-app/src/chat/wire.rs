@@ -410,8 +410,8 @@ mod tests {
         let (text, json) = forms(What::Say, "hello");
         assert_eq!(text, "<anna> hello\n");
         assert_eq!(
-            json,
-            "{\"chat\":\"say\",\"id\":\"1f\",\"nick\":\"anna\",\"room\":\"lobby\",\"text\":\"hello\"}\n"
+            serde_json::from_str::<Value>(&json).unwrap(),
+            json!({"chat": "say", "id": "1f", "room": "lobby", "nick": "anna", "text": "hello"})
         );
         assert_eq!(forms(What::Me, "waves").0, "~ anna waves\n");
         assert_eq!(forms(What::Join, "").0, "* anna is here now\n");

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use netloom_app::chat::Chat;
@@ -54,11 +55,18 @@ pub(super) async fn take_part(
         .map(|socket| DatagramService::serve(&chat, socket, &here));
     let mut serving: Vec<_> = serving.collect();
     let mut all = pin!(poll_fn(move |task| {
-        serving.retain_mut(|one| one.as_mut().poll(task).is_pending());
+        let mut at = 0;
+        while at < serving.len() {
+            match serving[at].as_mut().poll(task) {
+                Poll::Pending => at += 1,
+                Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                Poll::Ready(Ok(())) => drop(serving.swap_remove(at)),
+            }
+        }
         if serving.is_empty() {
-            std::task::Poll::Ready(())
+            Poll::Ready(Ok(()))
         } else {
-            std::task::Poll::Pending
+            Poll::Pending
         }
     }));
     let terminal = Terminal::new(stdio(cx).await?, face.clone());
@@ -66,12 +74,14 @@ pub(super) async fn take_part(
     let ended = tokio::select! {
         biased;
         () = signals.recv() => Err(Stop::Interrupted),
-        () = &mut all => Ok(()),
+        ended = &mut all => ended.map_err(Stop::from),
         ended = MessageService::serve(&chat, Box::new(terminal), &here) => ended.map_err(Stop::from),
     };
     here.shutdown().drain();
     // Saying goodbye takes no longer than sending does.
-    let _ = cx.timeout(GOODBYE, all).await;
+    if matches!(ended, Ok(()) | Err(Stop::Interrupted)) {
+        let _ = cx.timeout(GOODBYE, all).await;
+    }
     ended?;
     let story = story_of(&stack, cx, began);
     face.record(&story, &story, now());

@@ -89,6 +89,7 @@ join.no-interface               datagrams::no_interface_carries_the_group
 limit.idle                      it::hostile::an_idle_connection_is_let_go_and_a_busy_one_is_kept
 limit.lifetime                  it::hostile::a_lifetime_ends_even_the_busy
 limit.reached                   it::limits::more_clients_than_may_wait_and_come_in_as_others_leave
+limit.slow-reader               it::chat::who_does_not_read_is_dropped_with_its_reason_and_delays_nobody
 parse.config                    it::contract::a_mistake_of_usage_is_a_diagnosis_too
 parse.config                    it::plan::a_broken_file_is_told_all_its_mistakes_at_once
 parse.endpoint                  it::contract::a_mistake_of_usage_is_a_diagnosis_too
@@ -245,6 +246,7 @@ const OTHERS: usize = 3;
 
 /// The tests of the program that situations are taken from.
 const PROGRAM: &[(&str, &str)] = &[
+    ("chat", include_str!("../../../netloom/tests/it/chat.rs")),
     (
         "contract",
         include_str!("../../../netloom/tests/it/contract.rs"),

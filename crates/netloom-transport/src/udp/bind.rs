@@ -65,6 +65,7 @@ struct Held {
     learned: Vec<Fact>,
     /// The interfaces by which it is said to the group that is joined.
     ways: Vec<u32>,
+    stays_here: bool,
 }
 
 /// Waits for an address of ours that is being checked (RFC 4862).
@@ -108,6 +109,7 @@ fn hold(addr: SocketAddr, options: &BindOptions, only_own_family: bool) -> Resul
         only_own_family,
         learned: Vec::new(),
         ways: Vec::new(),
+        stays_here: false,
     })
 }
 
@@ -123,7 +125,7 @@ async fn hold_group(
     socket
         .set_reuse_address(true)
         .map_err(|error| Failure::from_io(Stage::Create, error))?;
-    let (mut learned, mut says) = (Vec::new(), Vec::new());
+    let (mut learned, mut says, mut stays_here) = (Vec::new(), Vec::new(), false);
     if addr.ip().is_multicast() {
         let ways = group::ways(addr, host, options.interface.as_deref(), cx).await?;
         option("multicast-all", group::only_own(&socket, addr.is_ipv6()))?;
@@ -137,6 +139,7 @@ async fn hold_group(
         } else {
             option("ttl", socket.set_multicast_ttl_v4(hops))?;
         }
+        stays_here = ways.iter().all(|way| way.loopback);
         let (able, _) = group::ready(ways, addr, cx).await;
         says = able.iter().map(|way| way.index).collect();
     } else {
@@ -149,6 +152,7 @@ async fn hold_group(
         only_own_family: true,
         learned,
         ways: says,
+        stays_here,
     })
 }
 
@@ -226,6 +230,7 @@ struct UdpBound {
     only_own_family: bool,
     learned: Vec<Fact>,
     ways: Vec<u32>,
+    stays_here: bool,
     /// The socket that took the address, until a reactor takes it.
     first: Mutex<Option<Socket>>,
 }
@@ -240,6 +245,7 @@ impl UdpBound {
             only_own_family: held.only_own_family,
             learned: held.learned,
             ways: held.ways,
+            stays_here: held.stays_here,
             first: Mutex::new(Some(held.socket)),
         }
     }
@@ -293,5 +299,9 @@ impl BoundDatagrams for UdpBound {
 
     fn is_shared(&self) -> bool {
         is_group(self.addr.ip())
+    }
+
+    fn stays_here(&self) -> bool {
+        self.stays_here
     }
 }

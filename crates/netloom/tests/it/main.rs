@@ -12,6 +12,7 @@
 )]
 
 mod activation;
+mod chat;
 mod client;
 mod contract;
 mod cores;
