@@ -20,6 +20,8 @@ pub(crate) struct Report {
     pub(crate) p99: f64,
     pub(crate) p999: f64,
     pub(crate) max: f64,
+    /// What did not come, or not in order; 0 where that is not looked at.
+    pub(crate) lost: f64,
 }
 
 impl Load {
@@ -40,6 +42,20 @@ impl Load {
         let mut load = Command::new(&programs.udp_load);
         load.args(["--conns", &sockets.to_string()])
             .args(["--bytes", &bytes.to_string()])
+            .args(["--window", &window.to_string()]);
+        Load::start(load.arg(to))
+    }
+
+    /// Opens the listeners of a chat and one who speaks, at most `window` lines
+    /// ahead of them.
+    pub(crate) fn chat(
+        programs: &Programs,
+        to: &str,
+        listeners: usize,
+        window: usize,
+    ) -> Outcome<Self> {
+        let mut load = Command::new(&programs.chat_load);
+        load.args(["--conns", &listeners.to_string()])
             .args(["--window", &window.to_string()]);
         Load::start(load.arg(to))
     }
@@ -78,6 +94,10 @@ impl Load {
             p99: field("p99_ns")?,
             p999: field("p999_ns")?,
             max: field("max_ns")?,
+            lost: ["lost", "wrong"]
+                .iter()
+                .filter_map(|name| answer[name].as_f64())
+                .sum(),
         })
     }
 

@@ -5,6 +5,7 @@
 //! the others with its least and greatest. A ratio is taken within a round, so
 //! that a machine that gets slower does not move it.
 
+mod chat;
 mod dial;
 mod echo;
 mod framing;
@@ -51,6 +52,7 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("dial", dial::bench),
     ("tls", tls::bench),
     ("udp", udp::bench),
+    ("chat", chat::bench),
 ];
 
 pub(crate) fn verb(args: Vec<String>) -> Outcome {

@@ -1,6 +1,7 @@
 //! `prove`: what takes long to show. A proof that holds is written, with its
 //! date and machine, into `docs/book/src/proofs.md`.
 
+mod chat;
 mod idle;
 mod lab;
 
@@ -31,7 +32,11 @@ impl Proof {
 /// Runs, and gives the text of its section.
 type Run = fn(&Proof) -> Outcome<String>;
 
-const PROOFS: &[(&str, Run)] = &[("idle", idle::prove), ("lab", lab::prove)];
+const PROOFS: &[(&str, Run)] = &[
+    ("idle", idle::prove),
+    ("lab", lab::prove),
+    ("chat", chat::prove),
+];
 
 pub(crate) fn verb(args: Vec<String>) -> Outcome {
     let mut options = Options::new(args);
