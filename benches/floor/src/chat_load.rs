@@ -4,6 +4,11 @@
 //! speaker, says so, and then takes `say:COUNT` from stdin, a line each: the
 //! speaker says COUNT lines of 64 bytes, at most W ahead of what was heard.
 //! Every listener checks that it hears every line, once and in order.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::exit,
+    reason = "a bare program to measure with"
+)]
 
 use std::cell::{Cell, RefCell};
 use std::io::{BufRead, Write};

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::Chat;
 use super::desk::End;
-use super::group::{Group, REPEAT};
+use super::group::{Group, REPEAT, farewell, here};
 use super::hall::{Hall, Seated, source};
 use super::room::Coming;
 use super::text::Typed;
@@ -102,7 +102,7 @@ impl<'a> Post<'a> {
         let mut batch = Batch::new(SLOTS, self.socket.room());
         let draining = cx.shutdown().clone();
         let mut draining = pin!(draining.draining());
-        for message in group.here(true, hall, cx) {
+        for message in here(true, hall, cx) {
             self.say(None, &message).await;
         }
         let mut repeat = cx.now() + REPEAT;
@@ -147,7 +147,7 @@ impl<'a> Post<'a> {
                     group.forget(hall, cx);
                     if cx.now() >= repeat {
                         repeat = cx.now() + REPEAT;
-                        for message in group.here(false, hall, cx) {
+                        for message in here(false, hall, cx) {
                             self.say(None, &message).await;
                         }
                     }
@@ -156,7 +156,7 @@ impl<'a> Post<'a> {
             }
         }
         self.post_all(&group).await;
-        let farewell = group.farewell(hall, cx);
+        let farewell = farewell(hall, cx);
         self.say(None, &farewell).await;
         group.leave(hall, cx);
     }
@@ -251,10 +251,10 @@ impl<'a> Post<'a> {
     /// Takes in a datagram, and gives what a stranger is answered.
     fn hear(&mut self, from: &Peer, bytes: &[u8]) -> Option<Vec<u8>> {
         let (hall, cx) = (self.hall(), self.cx);
-        if !self.peers.contains_key(from) {
-            if let Some(answer) = self.stranger(from, bytes)? {
-                return Some(answer);
-            }
+        if !self.peers.contains_key(from)
+            && let Some(answer) = self.stranger(from, bytes)?
+        {
+            return Some(answer);
         }
         let session = self.peers.get_mut(from)?;
         session.heard = cx.now();

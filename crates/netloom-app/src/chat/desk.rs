@@ -172,19 +172,15 @@ impl Mailbox {
     /// Takes the next line out. `stuck` stays until it is [wrote](Mailbox::wrote).
     pub(super) fn poll_next(&self, task: &Context<'_>) -> Poll<Bytes> {
         let mut this = lock(&self.inner);
-        match this.lines.pop_front() {
-            Some(line) => {
-                this.bytes -= line.len();
-                this.stuck = true;
-                Poll::Ready(line)
-            }
-            None => {
-                this.watch(task);
-                this.asleep = true;
-                this.stuck = false;
-                Poll::Pending
-            }
+        if let Some(line) = this.lines.pop_front() {
+            this.bytes -= line.len();
+            this.stuck = true;
+            return Poll::Ready(line);
         }
+        this.watch(task);
+        this.asleep = true;
+        this.stuck = false;
+        Poll::Pending
     }
 
     /// The next line, if there is one.
@@ -263,10 +259,13 @@ pub(super) struct Parcel {
 /// So many parcels wait for a core; whoever brings one more hands them out.
 const INBOX: usize = 256;
 
+/// The mailboxes of those who are in one room.
+type Boxes = Vec<(MemberId, Arc<Mailbox>)>;
+
 /// The members of one core.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
-    rooms: Mutex<HashMap<Arc<str>, Vec<(MemberId, Arc<Mailbox>)>>>,
+    rooms: Mutex<HashMap<Arc<str>, Boxes>>,
     inbox: Mutex<VecDeque<Parcel>>,
     /// As the inbox says, to be read without its lock.
     waiting: AtomicUsize,

@@ -206,36 +206,7 @@ impl Group {
             return Vec::new();
         }
         self.answered = Some(cx.now());
-        self.here(false, hall, cx)
-    }
-
-    /// What says who is here with us. `ask` has others say the same.
-    pub(super) fn here(&self, ask: bool, hall: &Hall, cx: &Cx) -> Vec<Vec<u8>> {
-        let rooms: Vec<(Arc<str>, Vec<Arc<str>>)> = hall.look(|core| {
-            let few = core
-                .present()
-                .filter(|(_, nicks)| !nicks.is_empty() && nicks.len() <= NAMED);
-            few.map(|(room, nicks)| (room.clone(), nicks.into_iter().cloned().collect()))
-                .collect()
-        });
-        let mut said = Vec::new();
-        for (room, nicks) in &rooms {
-            for nicks in nicks.chunks(NAMES) {
-                let nicks: Vec<&str> = nicks.iter().map(|nick| &**nick).collect();
-                said.push(json!({"chat": "here", "room": **room, "nicks": nicks}));
-            }
-        }
-        if ask {
-            said.push(json!({"chat": "here", "ask": true}));
-        }
-        said.into_iter()
-            .map(|message| signed(message, hall, cx))
-            .collect()
-    }
-
-    /// What says that all who are here with us are gone.
-    pub(super) fn farewell(&self, hall: &Hall, cx: &Cx) -> Vec<u8> {
-        signed(json!({"chat": "gone"}), hall, cx)
+        here(false, hall, cx)
     }
 
     /// Lets those go who were not heard for long.
@@ -255,6 +226,35 @@ impl Group {
             hall.leave(heard.id, "", cx);
         }
     }
+}
+
+/// What says who is here with us. `ask` has others say the same.
+pub(super) fn here(ask: bool, hall: &Hall, cx: &Cx) -> Vec<Vec<u8>> {
+    let rooms: Vec<(Arc<str>, Vec<Arc<str>>)> = hall.look(|core| {
+        let few = core
+            .present()
+            .filter(|(_, nicks)| !nicks.is_empty() && nicks.len() <= NAMED);
+        few.map(|(room, nicks)| (room.clone(), nicks.into_iter().cloned().collect()))
+            .collect()
+    });
+    let mut said = Vec::new();
+    for (room, nicks) in &rooms {
+        for nicks in nicks.chunks(NAMES) {
+            let nicks: Vec<&str> = nicks.iter().map(|nick| &**nick).collect();
+            said.push(json!({"chat": "here", "room": **room, "nicks": nicks}));
+        }
+    }
+    if ask {
+        said.push(json!({"chat": "here", "ask": true}));
+    }
+    said.into_iter()
+        .map(|message| signed(message, hall, cx))
+        .collect()
+}
+
+/// What says that all who are here with us are gone.
+pub(super) fn farewell(hall: &Hall, cx: &Cx) -> Vec<u8> {
+    signed(json!({"chat": "gone"}), hall, cx)
 }
 
 /// A message of ours with its id, which we know again.

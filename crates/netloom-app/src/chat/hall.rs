@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use netloom_base::failure::Fact;
@@ -183,22 +183,18 @@ impl Hall {
         let behind = self
             .act(&mut state, |core, out| core.ask(id, ask, tick(cx), out))
             .1;
-        self.hand_out(state, id) | behind
+        // Handed out at the member's desk while others may ask on.
+        let desk = state.members.get(&id).map(|place| place.desk.clone());
+        drop(state);
+        desk.is_some_and(|desk| desk.hand_out()) | behind
     }
 
     /// Tells a member why something was not understood.
     fn misread(&self, id: MemberId, misread: Misread, cx: &Cx) {
         let mut state = lock(&self.state);
         self.act(&mut state, |core, out| {
-            core.misread(id, misread, tick(cx), out)
+            core.misread(id, misread, tick(cx), out);
         });
-    }
-
-    /// Hands out at a member's desk, while others may ask on.
-    fn hand_out(&self, state: MutexGuard<'_, State>, id: MemberId) -> bool {
-        let desk = state.members.get(&id).map(|place| place.desk.clone());
-        drop(state);
-        desk.is_some_and(|desk| desk.hand_out())
     }
 
     /// A member is gone.

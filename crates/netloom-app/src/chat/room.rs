@@ -388,7 +388,9 @@ impl Core {
         if !self.may_have(id, &key, member.source, tick.at) {
             let mut taken = format!("{wish} is taken, or looks like a name that is");
             if let Some(offer) = self.beside(wish, member.source, tick.at) {
-                taken += &format!("; {offer} is free");
+                taken.push_str("; ");
+                taken.push_str(&offer);
+                taken.push_str(" is free");
             }
             return out.push(one(id, Line::refused("nick-taken", taken)));
         }

@@ -13,9 +13,10 @@ use netloom_transport::{BoxFuture, Close, Conn, Cx, Notice};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::desk::{Desk, End};
-use super::hall::{Hall, PAUSE, Seated, let_go, source};
+use super::hall::{Hall, Member, PAUSE, Seated, let_go, source};
 use super::room::Coming;
 use super::text::Typing;
+use super::wire::Line;
 
 /// Holds one conversation.
 pub(super) async fn converse(
@@ -24,25 +25,19 @@ pub(super) async fn converse(
     mut conn: Conn,
     cx: &Cx,
 ) -> Result<(), Failure> {
-    let member = match hall.unpark(conn.id()) {
-        Some(moved) => moved,
-        None => {
-            let facts = conn.facts();
-            let coming = Coming {
-                source: source(facts.peer.as_ref()),
-                ..Coming::default()
-            };
-            match hall.enter(conn.id(), desk, false, &coming, cx) {
-                Ok(member) => member,
-                Err(refused) => {
-                    if let Err(error) = conn.write_all(refused.form(false)).await {
-                        return Err(conn.failure(Stage::Send, error));
-                    }
-                    finish(conn, cx).await?;
-                    return Err(Failure::new(Stage::Accept, Side::Us, Code::LIMIT_REACHED)
-                        .message(refused.text.to_string()));
-                }
+    let came = match hall.unpark(conn.id()) {
+        Some(moved) => Ok(moved),
+        None => enter(hall, desk, &conn, cx),
+    };
+    let member = match came {
+        Ok(member) => member,
+        Err(refused) => {
+            if let Err(error) = conn.write_all(refused.form(false)).await {
+                return Err(conn.failure(Stage::Send, error));
             }
+            finish(conn, cx).await?;
+            return Err(Failure::new(Stage::Accept, Side::Us, Code::LIMIT_REACHED)
+                .message(refused.text.to_string()));
         }
     };
     let json = member.mailbox.speaks_json();
@@ -85,6 +80,14 @@ pub(super) async fn converse(
         }
         Err((stage, error)) => Err(talking.conn.failure(stage, error)),
     }
+}
+
+fn enter(hall: &Hall, desk: &Arc<Desk>, conn: &Conn, cx: &Cx) -> Result<Member, Arc<Line>> {
+    let coming = Coming {
+        source: source(conn.facts().peer.as_ref()),
+        ..Coming::default()
+    };
+    hall.enter(conn.id(), desk, false, &coming, cx)
 }
 
 struct Talking<'a> {

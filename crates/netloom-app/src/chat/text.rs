@@ -135,11 +135,10 @@ impl Telnet {
             (Telnet::Text, IAC) => (false, Telnet::Command),
             (Telnet::Text, _) => (true, Telnet::Text),
             (Telnet::Command, 251..=254) => (false, Telnet::Option),
-            (Telnet::Command, 250) => (false, Telnet::Sub),
-            (Telnet::Command | Telnet::Option, _) => (false, Telnet::Text),
             (Telnet::Sub, IAC) => (false, Telnet::SubCommand),
-            (Telnet::SubCommand, 240) => (false, Telnet::Text),
-            (Telnet::Sub | Telnet::SubCommand, _) => (false, Telnet::Sub),
+            (Telnet::SubCommand, 240) | (Telnet::Option, _) => (false, Telnet::Text),
+            (Telnet::Command, 250) | (Telnet::Sub | Telnet::SubCommand, _) => (false, Telnet::Sub),
+            (Telnet::Command, _) => (false, Telnet::Text),
         }
     }
 }

@@ -304,16 +304,15 @@ pub(super) fn read_line(line: &str) -> Result<Option<Ask>, Misread> {
         "nick" => Ask::Nick(needed("/nick NAME")?),
         "join" => Ask::Join(needed("/join ROOM")?),
         "me" => Ask::Me(needed("/me TEXT")?),
-        "msg" => match rest.split_once(' ') {
-            Some((to, text)) => Ask::Private {
+        "msg" => {
+            let (to, text) = rest
+                .split_once(' ')
+                .ok_or_else(|| usage("/msg NAME TEXT"))?;
+            Ask::Private {
                 to: to.to_owned(),
                 text: text.trim().to_owned(),
-            },
-            None => {
-                needed("")?;
-                return Err(usage("/msg NAME TEXT"));
             }
-        },
+        }
         "who" => Ask::Who(some()),
         "rooms" => Ask::Rooms,
         "history" => Ask::History,
