@@ -83,24 +83,24 @@ async fn exchange(
     face: &Face,
 ) -> Result<(u64, u64), Failure> {
     let mut sent = 0;
-    let send = |error| Failure::from_io(Stage::Send, error);
+    let unsent = |error| Failure::from_io(Stage::Send, error);
     let speaking = async {
         to_server
             .write_all(opening.as_bytes())
             .await
-            .map_err(send)?;
+            .map_err(unsent)?;
         sent += opening.len() as u64;
         let mut typed = vec![0; 8 * 1024];
         loop {
-            to_server.flush().await.map_err(send)?;
+            to_server.flush().await.map_err(unsent)?;
             let read = stdin.read(&mut typed).await;
             let read = read.map_err(|error| {
                 Failure::from_io(Stage::Recv, error).message("standard input cannot be read")
             })?;
             if read == 0 {
-                return to_server.shutdown().await.map_err(send);
+                return to_server.shutdown().await.map_err(unsent);
             }
-            to_server.write_all(&typed[..read]).await.map_err(send)?;
+            to_server.write_all(&typed[..read]).await.map_err(unsent)?;
             sent += read as u64;
         }
     };
@@ -156,7 +156,7 @@ fn opening(wishes: &Wishes, json: bool) -> String {
     }
     for (command, wish) in [("/nick", &wishes.nick), ("/join", &wishes.room)] {
         if let Some(wish) = wish {
-            lines.push_str(&format!("{command} {wish}\n"));
+            lines.extend([command, " ", wish, "\n"]);
         }
     }
     lines

@@ -2,6 +2,8 @@
 //! no waiting: questions in, effects out.
 
 mod member;
+mod names;
+mod places;
 mod presence;
 #[cfg(test)]
 mod tests;
@@ -12,7 +14,7 @@ use std::sync::Arc;
 
 use netloom_base::Moment;
 
-use super::text::{check_name, look};
+use super::text::look;
 use super::wire::{Ask, Far, HELP, Line, Misread, What};
 use member::Resting;
 pub(super) use member::{Bucket, Paced};
@@ -373,192 +375,6 @@ impl Core {
         out.push(one(at, Arc::new(line)));
     }
 
-    fn rename(&mut self, id: MemberId, wish: &str, tick: &mut Tick, out: &mut Vec<Effect>) {
-        let longest = self.rules.max_nick;
-        if let Err(bad) = check_name(wish, longest) {
-            return out.push(one(id, Line::refused("bad-nick", bad.words(longest))));
-        }
-        let Some(member) = self.members.get(&id) else {
-            return;
-        };
-        if &*member.nick == wish {
-            return;
-        }
-        let key = look(wish);
-        if !self.may_have(id, &key, member.source, tick.at) {
-            let mut taken = format!("{wish} is taken, or looks like a name that is");
-            if let Some(offer) = self.beside(wish, member.source, tick.at) {
-                taken.push_str("; ");
-                taken.push_str(&offer);
-                taken.push_str(" is free");
-            }
-            return out.push(one(id, Line::refused("nick-taken", taken)));
-        }
-        let new: Arc<str> = wish.into();
-        let Some(member) = self.members.get_mut(&id) else {
-            return;
-        };
-        let old = std::mem::replace(&mut member.nick, new.clone());
-        let (source, group, room) = (member.source, member.group, member.room.clone());
-        let old_key = look(&old);
-        self.nicks.remove(&old_key);
-        self.resting.put(old_key, source, tick.at);
-        self.nicks.insert(key, id);
-        if group.is_none() {
-            out.push(one(id, Line::told(format!("you are called {new} now"))));
-        }
-        let mut line = Line::new(What::Nick { to: new }, tick.id(), &room, &old, "");
-        line.far = Some(far(&self.peer, None, &old));
-        self.announce(line, id, group, tick.at, out);
-    }
-
-    fn join(&mut self, id: MemberId, wish: &str, tick: &mut Tick, out: &mut Vec<Effect>) {
-        let room = match self.room_for(wish) {
-            Ok(room) => room,
-            Err(refused) => return out.push(one(id, refused)),
-        };
-        let Some(member) = self.members.get(&id) else {
-            return;
-        };
-        if member.room == room {
-            return;
-        }
-        if self.is_full(&room) {
-            let full = format!("as many are in {room} as may be");
-            return out.push(one(id, Line::refused("room-full", full)));
-        }
-        let Some(member) = self.members.get_mut(&id) else {
-            return;
-        };
-        let left = member.clone();
-        member.room = room.clone();
-        self.put_in(id, Some(left.room.clone()), &room, tick, out);
-        self.take_out(id, &left, &left.room, "", tick, out);
-    }
-
-    /// The room of that name, which may have to be opened.
-    fn room_for(&self, wish: &str) -> Result<Arc<str>, Arc<Line>> {
-        if let Some((name, _)) = self.rooms.get_key_value(wish) {
-            return Ok(name.clone());
-        }
-        let longest = self.rules.max_nick;
-        if let Err(bad) = check_name(wish, longest) {
-            return Err(Line::refused("bad-room", bad.words(longest)));
-        }
-        if self.rooms.len() >= self.rules.max_rooms {
-            let most = self.rules.max_rooms;
-            return Err(Line::refused(
-                "no-more-rooms",
-                format!("{most} rooms are open, and no more may be"),
-            ));
-        }
-        Ok(wish.into())
-    }
-
-    fn is_full(&self, room: &str) -> bool {
-        let there = self.rooms.get(room).map_or(0, |room| room.members.len());
-        there >= self.rules.max_per_room
-    }
-
-    /// Puts a member into a room that may have to be opened.
-    fn put_in(
-        &mut self,
-        id: MemberId,
-        from: Option<Arc<str>>,
-        to: &Arc<str>,
-        tick: &mut Tick,
-        out: &mut Vec<Effect>,
-    ) {
-        let Some(member) = self.members.get(&id) else {
-            return;
-        };
-        let (nick, group, came_anew) = (member.nick.clone(), member.group, from.is_none());
-        let whom = far(&self.peer, member.far.as_ref(), &nick);
-        let room = self.rooms.entry(to.clone()).or_default();
-        room.members.insert(id);
-        out.push(Effect::Placed {
-            member: id,
-            from,
-            to: Some(to.clone()),
-        });
-        if group.is_none() {
-            if !came_anew {
-                let here = Line::new(What::Hello, "".into(), to, &nick, format!("this is {to}"));
-                out.push(one(id, Arc::new(here)));
-            }
-            if let Some(topic) = &room.topic {
-                out.push(one(id, Line::told(format!("the topic: {topic}"))));
-            }
-            if !room.history.is_empty() {
-                self.recall(id, out);
-            }
-        }
-        let mut line = Line::new(What::Join, tick.id(), to, &nick, "");
-        line.far = Some(whom);
-        self.announce(line, id, group, tick.at, out);
-    }
-
-    /// Takes a member out of a room, which is closed when nobody is left.
-    fn take_out(
-        &mut self,
-        id: MemberId,
-        member: &Member,
-        from: &Arc<str>,
-        why: &str,
-        tick: &mut Tick,
-        out: &mut Vec<Effect>,
-    ) {
-        let Some(room) = self.rooms.get_mut(from) else {
-            return;
-        };
-        room.members.remove(&id);
-        let mut line = Line::new(What::Leave, tick.id(), from, &member.nick, why);
-        line.far = Some(far(&self.peer, member.far.as_ref(), &member.nick));
-        self.announce(line, id, member.group, tick.at, out);
-        let empty = self
-            .rooms
-            .get(from)
-            .is_some_and(|room| room.members.is_empty());
-        if empty && *from != self.rules.room {
-            self.rooms.remove(from);
-        }
-    }
-
-    /// Tells a room who came or went, unless that would be told too often.
-    fn announce(
-        &mut self,
-        line: Line,
-        except: MemberId,
-        came_by: Option<usize>,
-        at: Moment,
-        out: &mut Vec<Effect>,
-    ) {
-        let Some(room) = self.rooms.get_mut(&line.room) else {
-            return;
-        };
-        let others = room.members.len();
-        // Why somebody was dropped is told whatever the size of the room.
-        let important = !line.text.is_empty();
-        let Some(unseen) = room.presence.may_tell(others, important, at) else {
-            return;
-        };
-        if unseen > 0 {
-            let nobody: Arc<str> = "".into();
-            let missed = format!("{unseen} more came, went or changed their names meanwhile");
-            let missed = Line::new(What::Told, "".into(), &line.room, &nobody, missed);
-            out.push(Effect::Room {
-                line: Arc::new(missed),
-                except,
-                came_by,
-            });
-        }
-        out.push(Effect::Room {
-            line: Arc::new(line),
-            except,
-            came_by,
-        });
-    }
-
     fn recall(&self, id: MemberId, out: &mut Vec<Effect>) {
         let Some(member) = self.members.get(&id) else {
             return;
@@ -614,46 +430,6 @@ impl Core {
             }
         };
         out.push(one(id, Arc::new(line)));
-    }
-
-    /// The name for somebody who comes: the one wished for, one beside it, or a
-    /// guest's.
-    fn free_nick(&mut self, coming: &Coming<'_>, at: Moment) -> Arc<str> {
-        if let Some(wish) = coming
-            .nick
-            .filter(|wish| check_name(wish, self.rules.max_nick).is_ok())
-        {
-            if self.may_have(0, &look(wish), coming.source, at) {
-                return wish.into();
-            }
-            if let Some(beside) = self.beside(wish, coming.source, at) {
-                return beside.into();
-            }
-        }
-        loop {
-            self.guests += 1;
-            let guest = format!("guest-{}", self.guests);
-            if !self.nicks.contains_key(&look(&guest)) {
-                return guest.into();
-            }
-        }
-    }
-
-    fn may_have(&self, id: MemberId, key: &str, source: Option<IpAddr>, at: Moment) -> bool {
-        match self.nicks.get(key) {
-            Some(holder) => *holder == id,
-            None => !self.resting.rests(key, source, at),
-        }
-    }
-
-    /// A free name that reads like one that is taken.
-    fn beside(&self, wish: &str, source: Option<IpAddr>, at: Moment) -> Option<String> {
-        let room = self.rules.max_nick.saturating_sub(3);
-        let stem: String = wish.chars().take(room).collect();
-        let each = (2..100).map(|n| format!("{stem}-{n}"));
-        let free = |name: &String| self.may_have(0, &look(name), source, at);
-        let fits = |name: &String| check_name(name, self.rules.max_nick).is_ok();
-        each.filter(fits).find(free)
     }
 }
 

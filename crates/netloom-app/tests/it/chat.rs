@@ -137,8 +137,8 @@ fn members_leave_in_order_by_reset_by_silence_and_at_the_end() {
         drop(watch);
         served.cx.shutdown().drain();
         served.seats.drain();
-        let mut rest = Vec::new();
-        last.conn.read_to_end(&mut rest).await.unwrap();
+        let mut words = Vec::new();
+        last.conn.read_to_end(&mut words).await.unwrap();
         drop(last);
         served.stop(&sim).await;
     })
