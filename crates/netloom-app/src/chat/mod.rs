@@ -35,11 +35,11 @@ use room::{Coming, Rules};
 settings! {
     /// What bounds a chat.
     struct ChatSettings {
-        /// the room that everybody enters first
+        /// the chat room that everybody enters first
         lobby: String = "lobby".to_owned(),
         /// lines of a room that are told to those who come later; 0 is none
         history: usize = 20,
-        /// the most bytes of them
+        /// the most bytes of those lines
         history_bytes: ByteSize = ByteSize(32 * 1024),
         /// members at once, whatever carries them
         max_members: usize = 10_000,
@@ -49,7 +49,7 @@ settings! {
         max_rooms: usize = 100,
         /// characters of a name
         max_nick: usize = 24,
-        /// bytes of a line; a longer one is refused
+        /// bytes of a line that is said; a longer one is refused
         max_line: usize = 4096,
         /// lines that a member may say in a second, four times as many at once; 0 is no limit
         max_rate: u64 = 20,

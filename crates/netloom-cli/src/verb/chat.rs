@@ -34,8 +34,8 @@ impl Verb for Chat {
             .arg(wish("room", "ROOM", "the room to be in"))
             .after_help(examples(&[
                 ("netloom chat tcp://localhost:7020 --nick anna", "talk; /help tells what else can be done"),
-                ("netloom chat udp://239.1.2.3:5000", "talk to whoever does the same, without a server"),
-                ("echo 'backup done' | netloom chat :7020 --nick cron", "say a line from a script"),
+                ("netloom chat udp://239.1.2.3:5000", "a group, where no server is needed"),
+                ("netloom chat :7020 --nick cron < report", "say the lines of a file"),
                 ("netloom chat :7020 --json --room builds", "read what is said as JSON Lines"),
             ]));
         via::with_via(command)
