@@ -8,6 +8,7 @@ pub mod balance;
 pub mod registry;
 
 pub mod chargen;
+pub mod chat;
 pub mod discard;
 pub mod echo;
 pub mod forward;

@@ -45,6 +45,7 @@ pub static KINDS: &[&dyn ServiceKind] = &[
     &crate::time::Time,
     &crate::chargen::Chargen,
     &crate::forward::Forward,
+    &crate::chat::ChatKind,
 ];
 
 /// The kind of that name.

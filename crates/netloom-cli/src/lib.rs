@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod as_bytes;
+mod chatting;
 mod client;
 mod contract;
 mod datagrams;

@@ -51,6 +51,8 @@ struct Held {
     /// How to reach it with a tool that many have.
     tool: Option<String>,
     encrypts: bool,
+    /// No other host can reach it, whatever its address says.
+    stays_here: bool,
 }
 
 /// What is behind an address before anybody is let in.
@@ -111,7 +113,12 @@ pub async fn start(
             let leads_to = place.leads_to;
             let taken = take(place.stack, place.answering, &state, most_cores);
             for (door, endpoint, tool) in taken.await? {
+                let stays_here = match &door {
+                    Door::Datagrams(_, bound) => bound.stays_here(),
+                    Door::Conns(..) => false,
+                };
                 bound.push(Held {
+                    stays_here,
                     service: state.name.clone(),
                     endpoint,
                     leads_to: leads_to.clone(),
@@ -212,7 +219,7 @@ impl Running {
     /// service's name.
     pub fn open_to_network(&self) -> impl Iterator<Item = (&Arc<str>, Endpoint)> {
         self.bound.iter().filter_map(|held| {
-            let open = !held.encrypts && is_wide(held.endpoint.host());
+            let open = !held.encrypts && !held.stays_here && is_wide(held.endpoint.host());
             open.then(|| (&held.service, held.endpoint.clone()))
         })
     }

@@ -92,6 +92,12 @@ pub trait BoundDatagrams: Send + Sync {
         &[]
     }
 
+    /// Whether no other host can reach it, though its address does not say so:
+    /// a group that is joined on the loopback interface alone.
+    fn stays_here(&self) -> bool {
+        false
+    }
+
     /// Whether datagrams of many senders come here by their nature, as to a group.
     fn is_shared(&self) -> bool {
         false

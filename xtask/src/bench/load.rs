@@ -22,6 +22,8 @@ pub(crate) struct Report {
     pub(crate) p99: f64,
     pub(crate) p999: f64,
     pub(crate) max: f64,
+    /// What did not come, or not in order; 0 where that is not looked at.
+    pub(crate) lost: f64,
 }
 
 impl Load {
@@ -60,6 +62,20 @@ impl Load {
         Load::start(load.arg(to))
     }
 
+    /// Opens the listeners of a chat and one who speaks, at most `window` lines
+    /// ahead of them.
+    pub(crate) fn chat(
+        programs: &Programs,
+        to: &str,
+        listeners: usize,
+        window: usize,
+    ) -> Outcome<Self> {
+        let mut load = Command::new(&programs.chat_load);
+        load.args(["--conns", &listeners.to_string()])
+            .args(["--window", &window.to_string()]);
+        Load::start(load.arg(to))
+    }
+
     fn start(command: &mut Command) -> Outcome<Self> {
         let mut child = command
             .stdin(Stdio::piped())
@@ -95,6 +111,10 @@ impl Load {
             p99: field("p99_ns")?,
             p999: field("p999_ns")?,
             max: field("max_ns")?,
+            lost: ["lost", "wrong"]
+                .iter()
+                .filter_map(|name| answer[name].as_f64())
+                .sum(),
         })
     }
 

@@ -5,6 +5,7 @@
 //! the others with its least and greatest. A ratio is taken within a round, so
 //! that a machine that gets slower does not move it.
 
+mod chat;
 mod dial;
 mod echo;
 mod forward_udp;
@@ -59,6 +60,7 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
         forward_udp::bench(bench, bench.load.as_deref())
     }),
     ("forward", forward::bench),
+    ("chat", chat::bench),
 ];
 
 pub(crate) fn verb(args: Vec<String>) -> Outcome {

@@ -28,6 +28,8 @@ enum How {
     Netloom(&'static [&'static str]),
     /// The same over datagrams.
     NetloomUdp(&'static [&'static str]),
+    /// A chat, without limits on how fast is said.
+    NetloomChat(&'static [&'static str]),
     C,
     CUdp,
     Tokio,
@@ -90,6 +92,26 @@ pub(crate) static UDP_ASYNCIO: Server = Server {
     title: "asyncio DatagramProtocol",
     how: How::Python("asyncio_udp_echo.py"),
 };
+pub(crate) static CHAT_NETLOOM_ONE: Server = Server {
+    name: "netloom-1",
+    title: "netloom, `--threads 1`",
+    how: How::NetloomChat(&["--threads", "1"]),
+};
+pub(crate) static CHAT_NETLOOM: Server = Server {
+    name: "netloom",
+    title: "netloom",
+    how: How::NetloomChat(&[]),
+};
+pub(crate) static CHAT_UVLOOP: Server = Server {
+    name: "uvloop",
+    title: "uvloop Protocol",
+    how: How::Python("uvloop_chat.py"),
+};
+pub(crate) static CHAT_ASYNCIO: Server = Server {
+    name: "asyncio",
+    title: "asyncio Protocol",
+    how: How::Python("asyncio_chat.py"),
+};
 pub(crate) static TORNADO: Server = Server {
     name: "tornado",
     title: "Tornado",
@@ -108,6 +130,7 @@ pub(crate) struct Programs {
     pub(crate) tls_load: PathBuf,
     pub(crate) tokio_dial: PathBuf,
     pub(crate) udp_load: PathBuf,
+    pub(crate) chat_load: PathBuf,
     tokio: PathBuf,
     pub(super) c: PathBuf,
     udp_c: PathBuf,
@@ -126,11 +149,12 @@ impl Programs {
             "floor-tokio-dial",
             "floor-tokio-echo",
             "floor-udp-load",
+            "floor-chat-load",
         ];
         let mut built = release_binaries("netloom-floor", &names)?.into_iter();
         let mut next = || built.next().ok_or("a program of the floor was not built");
         let (load, tls_load, tokio_dial) = (next()?, next()?, next()?);
-        let (tokio, udp_load) = (next()?, next()?);
+        let (tokio, udp_load, chat_load) = (next()?, next()?, next()?);
         let compile = |name: &str, source: &str| {
             let program = load.with_file_name(name);
             let built = stream(
@@ -151,6 +175,7 @@ impl Programs {
             tls_load,
             tokio_dial,
             udp_load,
+            chat_load,
             tokio,
             c,
             udp_c,
@@ -183,11 +208,29 @@ fn netloom(programs: &Programs, at: &str, args: &[&str]) -> Outcome<Command> {
     Ok(command)
 }
 
+/// Room for ten thousand listeners and their speaker, who says what it likes.
+const CHAT_LIMITS: [&str; 8] = [
+    "--max-rate",
+    "0",
+    "--max-conns",
+    "10100",
+    "--max-members",
+    "10100",
+    "--max-per-room",
+    "10100",
+];
+
 impl Server {
     pub(crate) fn command(&self, programs: &Programs) -> Outcome<Command> {
         Ok(match self.how {
             How::Netloom(args) => netloom(programs, "tcp://127.0.0.1:0", args)?,
             How::NetloomUdp(args) => netloom(programs, "udp://127.0.0.1:0", args)?,
+            How::NetloomChat(args) => {
+                let mut command = command(programs.netloom()?);
+                command.args(["listen", "tcp://127.0.0.1:0", "--chat"]);
+                command.args(CHAT_LIMITS).args(args);
+                command
+            }
             How::C => command(&programs.c),
             How::CUdp => command(&programs.udp_c),
             How::Tokio => command(&programs.tokio),
@@ -206,7 +249,9 @@ impl Server {
     /// What it takes on disk, for a server that is one file.
     pub(crate) fn file_size(&self, programs: &Programs) -> Option<u64> {
         let path = match self.how {
-            How::Netloom(_) | How::NetloomUdp(_) => programs.netloom.as_ref()?,
+            How::Netloom(_) | How::NetloomUdp(_) | How::NetloomChat(_) => {
+                programs.netloom.as_ref()?
+            }
             How::C => &programs.c,
             How::CUdp => &programs.udp_c,
             How::Tokio => &programs.tokio,

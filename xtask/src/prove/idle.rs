@@ -72,7 +72,7 @@ pub(super) fn prove(proof: &Proof) -> Outcome<String> {
 
 /// The number of descriptors once it is at most `wanted` (0: once it has been
 /// the same twice), or after ten seconds.
-fn settled(pid: u32, wanted: usize) -> Outcome<usize> {
+pub(super) fn settled(pid: u32, wanted: usize) -> Outcome<usize> {
     let begun = Instant::now();
     let mut last = meter::descriptors(pid)?;
     loop {

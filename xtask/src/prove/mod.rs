@@ -1,6 +1,7 @@
 //! `prove`: what takes long to show. A proof that holds is written, with its
 //! date and machine, into `docs/book/src/proofs.md`.
 
+mod chat;
 mod idle;
 mod lab;
 mod soak;
@@ -36,6 +37,7 @@ const PROOFS: &[(&str, Run)] = &[
     ("idle", idle::prove),
     ("lab", lab::prove),
     ("soak", soak::prove),
+    ("chat", chat::prove),
 ];
 
 pub(crate) fn verb(args: Vec<String>) -> Outcome {

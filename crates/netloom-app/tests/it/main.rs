@@ -4,6 +4,7 @@
 
 mod at_rest;
 mod chargen;
+mod chat;
 mod datagrams;
 mod discard;
 mod echo;

@@ -178,6 +178,7 @@ codes! {
     FD_NOT_USABLE = "fd.not-usable", Create, "that descriptor cannot be used so";
     LIMIT_REACHED = "limit.reached", Accept, "a limit was reached";
     LIMIT_QUEUE_TIMEOUT = "limit.queue-timeout", Connect, "no target had room in time";
+    LIMIT_SLOW_READER = "limit.slow-reader", Send, "a client did not read what it was told, until more waited for it than may";
     LIMIT_IDLE = "limit.idle", Recv, "nothing moved for as long as the idle limit allows";
     LIMIT_LIFETIME = "limit.lifetime", Recv, "the connection reached its lifetime";
     STUCK_HALF_OPEN = "stuck.half-open", Stuck, "the peer is gone without a word";

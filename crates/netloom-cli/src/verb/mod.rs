@@ -1,5 +1,6 @@
 //! The verbs. Each reads its own flags and hands over to what it shares with others.
 
+mod chat;
 mod completions;
 mod connect;
 mod doctor;
@@ -31,6 +32,7 @@ pub(crate) trait Verb: Sync {
 static VERBS: &[&dyn Verb] = &[
     &connect::Connect,
     &listen::Listen,
+    &chat::Chat,
     &serve::Serve,
     &forward::Forward,
     &wait::Wait,

@@ -156,6 +156,15 @@ impl Face {
         }
     }
 
+    /// Writes what somebody said: as it is, or as JSON.
+    pub(crate) fn heard(&self, record: &dyn Record, plain: &str) {
+        if self.json {
+            self.out(&json_line(record, now()));
+        } else {
+            self.out(plain);
+        }
+    }
+
     /// Writes a record that was asked for: in words, or as JSON.
     pub(crate) fn answer(&self, record: &dyn Record, plain: &str) {
         if self.json {

@@ -310,6 +310,12 @@ known! {
         Confirmed "the connection is as old as the service allows" ("the service's own clock says so");
         "see the service's limits" => "netloom listen --help";
         "allow more: --lifetime 24h, or in the file: limits = { lifetime = \"24h\" }; without it there is no such limit";
+    "limit.slow-reader":
+        Confirmed "the client did not read what it was told" ("its kernel took no more, and more waited here than may"),
+        Possible "its program is stopped, or busy with something else" (""),
+        Possible "its path carries less than is said" ("");
+        "see what waits for whom" => "ss -tnmo state established";
+        "let more wait: --max-queue 4MiB, or in the file: max-queue = \"4MiB\"", "or let less be said: --max-rate 5";
     "stopped":
         Confirmed "the service was told to stop, and this conversation had not ended in time" ("a signal, the end of --timeout, or its supervisor"),
         Possible "conversations need longer to end than they are given" ("");

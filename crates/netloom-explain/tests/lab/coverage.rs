@@ -91,6 +91,7 @@ limit.idle                      it::hostile::an_idle_connection_is_let_go_and_a_
 limit.lifetime                  it::hostile::a_lifetime_ends_even_the_busy
 limit.queue-timeout             it::balance::a_line_before_a_full_target_has_an_end_and_a_limit
 limit.reached                   it::limits::more_clients_than_may_wait_and_come_in_as_others_leave
+limit.slow-reader               it::chat::who_does_not_read_is_dropped_with_its_reason_and_delays_nobody
 parse.config                    it::contract::a_mistake_of_usage_is_a_diagnosis_too
 parse.config                    it::plan::a_broken_file_is_told_all_its_mistakes_at_once
 parse.endpoint                  it::contract::a_mistake_of_usage_is_a_diagnosis_too
@@ -252,6 +253,7 @@ const OTHERS: usize = 3;
 
 /// The tests of the program that situations are taken from.
 const PROGRAM: &[(&str, &str)] = &[
+    ("chat", include_str!("../../../netloom/tests/it/chat.rs")),
     (
         "balance",
         include_str!("../../../netloom/tests/it/balance.rs"),

@@ -19,6 +19,7 @@ use super::group::{self, is_group};
 use super::manner::{Manner, peer};
 use super::options::{BindOptions, make, option};
 use crate::addresses::{both_loopbacks, every_interface, held_at, local, near, scoped, share};
+use crate::conn::Peer;
 use crate::cx::Cx;
 use crate::datagrams::{BoundDatagrams, Datagrams, HeldDatagrams};
 use crate::net::mistakes;
@@ -63,6 +64,9 @@ struct Held {
     addr: SocketAddr,
     only_own_family: bool,
     learned: Vec<Fact>,
+    /// The interfaces by which it is said to the group that is joined.
+    ways: Vec<u32>,
+    stays_here: bool,
 }
 
 /// Waits for an address of ours that is being checked (RFC 4862).
@@ -105,10 +109,13 @@ fn hold(addr: SocketAddr, options: &BindOptions, only_own_family: bool) -> Resul
         addr,
         only_own_family,
         learned: Vec::new(),
+        ways: Vec::new(),
+        stays_here: false,
     })
 }
 
-/// A group's address, joined on its interfaces.
+/// A group's address, joined on its interfaces. Whoever answers nobody in
+/// particular says it to the group, by all of them that have an address.
 async fn hold_group(
     addr: SocketAddr,
     host: &Host,
@@ -119,7 +126,7 @@ async fn hold_group(
     socket
         .set_reuse_address(true)
         .map_err(|error| Failure::from_io(Stage::Create, error))?;
-    let mut learned = Vec::new();
+    let (mut learned, mut says, mut stays_here) = (Vec::new(), Vec::new(), false);
     if addr.ip().is_multicast() {
         let ways = group::ways(addr, host, options.interface.as_deref(), cx).await?;
         option("multicast-all", group::only_own(&socket, addr.is_ipv6()))?;
@@ -127,6 +134,15 @@ async fn hold_group(
         bind_to(&socket, bindable(addr))?;
         let from = options.from.map(|from| from.0);
         learned = group::join(&socket, addr, from, &ways)?;
+        let hops = options.ttl.unwrap_or(1).into();
+        if addr.is_ipv6() {
+            option("ttl", socket.set_multicast_hops_v6(hops))?;
+        } else {
+            option("ttl", socket.set_multicast_ttl_v4(hops))?;
+        }
+        stays_here = ways.iter().all(|way| way.loopback);
+        let (able, _) = group::ready(ways, addr, cx).await;
+        says = able.iter().map(|way| way.index).collect();
     } else {
         bind_to(&socket, addr)?;
     }
@@ -136,6 +152,8 @@ async fn hold_group(
         addr,
         only_own_family: true,
         learned,
+        ways: says,
+        stays_here,
     })
 }
 
@@ -212,6 +230,8 @@ struct UdpBound {
     options: BindOptions,
     only_own_family: bool,
     learned: Vec<Fact>,
+    ways: Vec<u32>,
+    stays_here: bool,
     /// The socket that took the address and those beside it, until reactors
     /// take them.
     held: Mutex<VecDeque<Socket>>,
@@ -226,6 +246,8 @@ impl UdpBound {
             options,
             only_own_family: held.only_own_family,
             learned: held.learned,
+            ways: held.ways,
+            stays_here: held.stays_here,
             held: Mutex::new([held.socket].into()),
         }
     }
@@ -264,6 +286,9 @@ impl BoundDatagrams for UdpBound {
             v6: self.addr.is_ipv6(),
             df: self.options.df,
             broadcast: self.options.broadcast,
+            // A group's numbered ways; what the system chooses is no number.
+            interfaces: self.ways.iter().copied().filter(|way| *way != 0).collect(),
+            default_to: (!self.ways.is_empty()).then_some(Peer::Ip(self.addr)),
             room: self.options.buffer.max(1),
             ..Manner::default()
         };
@@ -291,5 +316,9 @@ impl BoundDatagrams for UdpBound {
 
     fn is_shared(&self) -> bool {
         is_group(self.addr.ip())
+    }
+
+    fn stays_here(&self) -> bool {
+        self.stays_here
     }
 }

@@ -50,6 +50,8 @@ pub(super) async fn is_broadcast(ip: IpAddr, cx: &Cx) -> bool {
 pub(super) struct Way {
     pub(super) index: u32,
     pub(super) name: String,
+    /// What is sent through it stays on this host.
+    pub(super) loopback: bool,
 }
 
 /// The interfaces for a group: the one that was asked for, or all that can.
@@ -70,13 +72,19 @@ pub(super) async fn ways(
         let index = interface_index(asked).ok_or_else(|| no_such(asked, known.as_deref()))?;
         let found = known.iter().flatten().find(|i| i.index == index);
         let name = found.map_or_else(|| asked.to_owned(), |found| found.name.clone());
-        return Ok(vec![Way { index, name }]);
+        let loopback = found.is_some_and(|found| found.loopback);
+        return Ok(vec![Way {
+            index,
+            name,
+            loopback,
+        }]);
     }
     // A system that does not say which it has chooses one itself.
     let Some(known) = known else {
         return Ok(vec![Way {
             index: 0,
             name: "the system's choice".to_owned(),
+            loopback: false,
         }]);
     };
     let ways: Vec<Way> = known
@@ -85,6 +93,7 @@ pub(super) async fn ways(
         .map(|interface| Way {
             index: interface.index,
             name: interface.name.clone(),
+            loopback: interface.loopback,
         })
         .collect();
     if ways.is_empty() {

@@ -51,7 +51,7 @@ settings! {
         sndbuf: Option<ByteSize>,
         /// never split a datagram into fragments (IP_MTU_DISCOVER)
         df: bool,
-        /// how many routers an answer may pass (IP_TTL)
+        /// how many routers an answer may pass (IP_TTL); to a group 1 unless said
         ttl: Option<u8>,
         /// the type of service or traffic class, 0 to 255 (IP_TOS)
         tos: Option<u8>,

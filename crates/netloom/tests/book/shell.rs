@@ -167,7 +167,7 @@ impl Drop for Running {
 pub(crate) struct Ports(Vec<(&'static str, String)>);
 
 impl Ports {
-    const WRITTEN: [&'static str; 4] = ["7007", "7008", "7009", "7013"];
+    const WRITTEN: [&'static str; 5] = ["7007", "7008", "7009", "7013", "7020"];
 
     /// A free port for each that `text` writes.
     pub(crate) fn of(text: &str) -> Self {

@@ -14,6 +14,7 @@
 mod activation;
 mod admin;
 mod balance;
+mod chat;
 mod client;
 mod contract;
 mod cores;
