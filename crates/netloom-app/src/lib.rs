@@ -10,6 +10,7 @@ pub mod registry;
 pub mod chargen;
 pub mod discard;
 pub mod echo;
+pub mod exec;
 pub mod reply;
 pub mod time;
 

@@ -38,6 +38,7 @@ pub static KINDS: &[&dyn ServiceKind] = &[
     &crate::reply::Reply,
     &crate::time::Time,
     &crate::chargen::Chargen,
+    &crate::exec::Exec,
 ];
 
 /// The kind of that name.

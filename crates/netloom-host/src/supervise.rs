@@ -45,6 +45,8 @@ struct Held {
     /// How to reach it with a tool that many have.
     tool: Option<String>,
     encrypts: bool,
+    /// What whoever reaches it can do to this host.
+    risk: Option<String>,
 }
 
 /// What is behind an address before anybody is let in.
@@ -81,6 +83,7 @@ pub async fn start(
             idle: Some(idle),
             ..service.limits
         };
+        let risk = service.offer.risk();
         let total = limits.total(descriptors);
         let greet = (service.offer.opens() == Opens::Client).then_some(limits.greet_timeout);
         let state = Arc::new(ServiceState {
@@ -96,6 +99,7 @@ pub async fn start(
             cores: cores.clone(),
             cx: cx.child(cx.events().clone(), limits),
         });
+        service.offer.begin(&state.cx).await?;
         for (stack, answering) in service.on {
             let encrypts = stack.encrypts();
             for (door, endpoint, tool) in take(stack, answering, &state, most_cores).await? {
@@ -104,6 +108,7 @@ pub async fn start(
                     endpoint,
                     tool,
                     encrypts,
+                    risk: risk.clone(),
                 });
                 doors.push((state.clone(), door));
             }
@@ -180,11 +185,12 @@ impl Running {
     }
 
     /// What can be reached from other hosts without encryption, each with its
-    /// service's name.
-    pub fn open_to_network(&self) -> impl Iterator<Item = (&Arc<str>, Endpoint)> {
+    /// service's name and, where it is more than talk, what whoever comes can do.
+    pub fn open_to_network(&self) -> impl Iterator<Item = (&Arc<str>, Endpoint, Option<&str>)> {
         self.bound.iter().filter_map(|held| {
             let open = !held.encrypts && is_wide(held.endpoint.host());
-            open.then(|| (&held.service, held.endpoint.clone()))
+            let risk = held.risk.as_deref();
+            open.then(|| (&held.service, held.endpoint.clone(), risk))
         })
     }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use netloom_base::{Opens, SettingError};
+use netloom_base::{Failure, Opens, SettingError};
+use netloom_transport::Cx;
 
 use crate::datagrams::DatagramService;
 use crate::service::{MessageService, Service};
@@ -46,6 +47,25 @@ impl Offer {
         match self {
             Offer::Bytes(service) => service.clone().messages(),
             Offer::Messages(service) => Some(service.clone()),
+        }
+    }
+
+    /// Makes ready what must be there before anybody is let in.
+    ///
+    /// # Errors
+    /// Why it cannot start.
+    pub async fn begin(&self, cx: &Cx) -> Result<(), Failure> {
+        match self {
+            Offer::Bytes(service) => service.begin(cx).await,
+            Offer::Messages(_) => Ok(()),
+        }
+    }
+
+    /// What whoever reaches it can do to this host, where that is more than to talk.
+    pub fn risk(&self) -> Option<String> {
+        match self {
+            Offer::Bytes(service) => service.risk(),
+            Offer::Messages(_) => None,
         }
     }
 

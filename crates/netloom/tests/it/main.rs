@@ -20,6 +20,7 @@ mod descriptors;
 mod dials;
 mod doctor;
 mod examples;
+mod exec;
 mod explain;
 mod files;
 mod framing;
