@@ -8,6 +8,7 @@ pub mod balance;
 pub mod registry;
 
 pub mod chargen;
+pub mod collect;
 pub mod discard;
 pub mod echo;
 pub mod exec;

@@ -39,6 +39,7 @@ pub static KINDS: &[&dyn ServiceKind] = &[
     &crate::time::Time,
     &crate::chargen::Chargen,
     &crate::exec::Exec,
+    &crate::collect::Collect,
 ];
 
 /// The kind of that name.

@@ -13,6 +13,7 @@
 
 mod activation;
 mod client;
+mod collect;
 mod contract;
 mod cores;
 mod datagrams;
