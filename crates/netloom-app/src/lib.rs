@@ -12,6 +12,7 @@ pub mod collect;
 pub mod discard;
 pub mod echo;
 pub mod exec;
+pub mod forward;
 pub mod reply;
 pub mod time;
 

@@ -21,6 +21,12 @@ pub trait ServiceKind: Send + Sync {
         None
     }
 
+    /// Whether a verb of its name has its flags, so that `listen` needs none of
+    /// them but `--KIND`.
+    fn has_verb(&self) -> bool {
+        false
+    }
+
     /// An example of its settings, as they stand in a file.
     fn example(&self) -> &'static str {
         ""
@@ -40,6 +46,7 @@ pub static KINDS: &[&dyn ServiceKind] = &[
     &crate::chargen::Chargen,
     &crate::exec::Exec,
     &crate::collect::Collect,
+    &crate::forward::Forward,
 ];
 
 /// The kind of that name.

@@ -18,6 +18,8 @@ pub enum Event {
         service: Arc<str>,
         /// Where.
         endpoint: String,
+        /// Where it leads, when what comes is carried on.
+        to: Option<String>,
         /// How to reach it with a tool that many have.
         tool: Option<String>,
     },
@@ -97,6 +99,11 @@ pub trait Record: Send + Sync + std::fmt::Debug {
 
     /// Tells every field, in order. An absent field is not told.
     fn fields(&self, to: &mut dyn Fields);
+
+    /// The same in words, for people; `None` where its fields say it as well.
+    fn in_words(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Whoever writes a record's fields down.
@@ -136,10 +143,14 @@ impl Record for Event {
             Event::Listening {
                 service,
                 endpoint,
+                to: leads_to,
                 tool,
             } => {
                 whose(to, service, None);
                 to.text("endpoint", endpoint);
+                if let Some(leads_to) = leads_to {
+                    to.text("to", leads_to);
+                }
                 if let Some(tool) = tool {
                     to.text("tool", tool);
                 }

@@ -1,5 +1,6 @@
 //! From a plan to services that can be started, or everything that is wrong.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use netloom_app::{KINDS, ServiceKind, kind};
@@ -22,9 +23,34 @@ pub struct Prepared {
     /// What it gives.
     pub offer: Offer,
     /// Where it listens, and what answers there.
-    pub on: Vec<(Stack, Answering)>,
+    pub on: Vec<Place>,
     /// Its limits.
     pub limits: Limits,
+}
+
+/// One address of a service.
+pub struct Place {
+    /// Where it is.
+    pub stack: Stack,
+    /// What answers there.
+    pub answering: Answering,
+    /// Where it leads, when what comes is carried on.
+    pub leads_to: Option<String>,
+}
+
+impl Place {
+    /// What answers `offer` on `stack`, or why nothing can.
+    pub(crate) fn of(
+        stack: Stack,
+        offer: &Offer,
+        carried: &Settings,
+    ) -> Result<Self, Vec<SettingError>> {
+        Ok(Place {
+            answering: answering(&stack, offer, carried)?,
+            leads_to: offer.leads_to(),
+            stack,
+        })
+    }
 }
 
 /// Gives every word of the plan its meaning. All mistakes come at once.
@@ -59,26 +85,33 @@ impl Checker<'_> {
         let carried = own.take(&protocol_keys());
         let offer = self.offer(service, &own);
         let limits = self.limits(service);
-        let stacks: Vec<(&Written, Stack)> = service
-            .on
-            .iter()
-            .flat_map(|on| self.stacks(on).into_iter().map(move |stack| (on, stack)))
-            .collect();
+        let sets: Vec<(&Written, Vec<Stack>)> =
+            service.on.iter().map(|on| (on, self.stacks(on))).collect();
         let Some((kind, offer)) = offer else {
             self.settings(&misread(&carried), service);
             return None;
         };
         let mut on = Vec::new();
         let mut misset = Vec::new();
-        for (written, stack) in stacks {
-            match answering(&stack, &offer, &carried) {
-                Ok(answering) => on.push((stack, answering)),
-                Err(errors) => {
-                    for error in errors {
-                        if error.key == "on" {
-                            self.refuse(written, format!("`{}`: {error}", kind.name()));
-                        } else if !misset.contains(&error) {
-                            misset.push(error); // once for all addresses
+        for (written, stacks) in sets {
+            let of = stacks.len();
+            for (nth, stack) in stacks.into_iter().enumerate() {
+                let offer = match offer.nth(nth, of) {
+                    Ok(offer) => offer,
+                    Err(message) => {
+                        self.refuse(written, format!("`{}`: {message}", kind.name()));
+                        break; // the others of the set fail alike
+                    }
+                };
+                match Place::of(stack, &offer, &carried) {
+                    Ok(place) => on.push(place),
+                    Err(errors) => {
+                        for error in errors {
+                            if error.key == "on" {
+                                self.refused(written, kind, error);
+                            } else if !misset.contains(&error) {
+                                misset.push(error); // once for all addresses
+                            }
                         }
                     }
                 }
@@ -198,7 +231,18 @@ impl Checker<'_> {
         self.complaints.push(complaint);
     }
 
-    fn at(&self, word: &Written, part: &std::ops::Range<usize>, message: String) -> Complaint {
+    /// What a kind says of an address, once for all addresses of a set.
+    fn refused(&mut self, on: &Written, kind: &dyn ServiceKind, error: SettingError) {
+        let message = format!("`{}`: {}", kind.name(), error.message);
+        let complaint = self
+            .at(on, &(0..on.text.len()), message)
+            .suggest(error.suggestion);
+        if !self.complaints.contains(&complaint) {
+            self.complaints.push(complaint);
+        }
+    }
+
+    fn at(&self, word: &Written, part: &Range<usize>, message: String) -> Complaint {
         match (self.source, &word.span) {
             (Some(source), Some(span)) => {
                 source.complain(source.inside(span, &word.text, part), message)
@@ -210,7 +254,10 @@ impl Checker<'_> {
     fn settings(&mut self, errors: &[SettingError], service: &ServicePlan) {
         for error in errors {
             let complaint = match (self.source, &error.span) {
-                (Some(source), Some(span)) => source.complain(span.clone(), error.message.clone()),
+                (Some(source), Some(span)) => {
+                    let span = of_several(source, span, error).unwrap_or_else(|| span.clone());
+                    source.complain(span, error.message.clone())
+                }
                 (Some(source), None) => {
                     let span = service.kind.span.clone().unwrap_or(0..0);
                     source.complain(
@@ -224,6 +271,15 @@ impl Checker<'_> {
                 .push(complaint.suggest(error.suggestion.clone()));
         }
     }
+}
+
+/// Where the value that an error is about stands in the file, when it is one of
+/// a list that stands at `span`.
+fn of_several(source: &Source, span: &Range<usize>, error: &SettingError) -> Option<Range<usize>> {
+    let value = error.value.as_deref()?;
+    let at = span.start + source.text.get(span.clone())?.find(value)?;
+    let part = error.part.clone().unwrap_or(0..value.len());
+    Some(at + part.start..at + part.end)
 }
 
 /// A complaint about a choice that came from a flag: what is wrong of its value
@@ -248,6 +304,10 @@ fn as_flag(error: &SettingError, service: &ServicePlan) -> Complaint {
     } else {
         error.message.clone()
     };
+    if let Some(value) = &error.value {
+        let part = error.part.clone().unwrap_or(0..value.len());
+        return Complaint::new(value, part, message);
+    }
     match chosen.map(|setting| &setting.value) {
         None | Some(Value::Present | Value::Bool(_)) => {
             Complaint::new(&flag, 0..flag.len(), message)

@@ -118,7 +118,7 @@ fn converse(
         if !moved_here {
             opened(&state, &conn);
         }
-        let result = hold(&state, &answer, conn, core).await;
+        let (result, told) = hold(&state, &answer, conn, core).await;
         match seated.seat.take_departure() {
             Some(leaving) => {
                 drop(ticket);
@@ -128,22 +128,32 @@ fn converse(
                     .map_or(core, |cores| cores.place_away(core));
                 run(&state, &answer, leaving, seated, there, core, began);
             }
-            None => closed(&state, id, &seated.seat, began, result),
+            None => closed(&state, id, &seated.seat, began, (!told).then_some(result)),
         }
     })
 }
 
-/// Crosses the stack's layers within the greeting deadline, then serves.
+/// Crosses the stack's layers within the greeting deadline, then serves; tells
+/// how it ended, and whether the service has told of it.
 async fn hold(
     state: &ServiceState,
     answer: &Answer,
     conn: Conn,
     core: usize,
-) -> Result<(), Failure> {
+) -> (Result<(), Failure>, bool) {
     let service = answer.on_core(core);
-    if answer.stack.levels.len() == 1 {
-        return service.serve(conn, &state.cx).await;
-    }
+    let conn = match answer.stack.levels.len() {
+        1 => conn,
+        _ => match cross(state, answer, conn).await {
+            Ok(conn) => conn,
+            Err(failure) => return (Err(failure), false),
+        },
+    };
+    (service.serve(conn, &state.cx).await, service.accounts())
+}
+
+/// Puts the stack's layers on within the greeting deadline.
+async fn cross(state: &ServiceState, answer: &Answer, conn: Conn) -> Result<Conn, Failure> {
     let deadline = state.cx.limits().greet_timeout;
     let net = state.cx.net();
     let greeted = Box::pin(
@@ -153,15 +163,13 @@ async fn hold(
     )
     .await;
     let silent = || Failure::new(Stage::Greet, Side::Peer, Code::GREET_TIMEOUT);
-    let conn = greeted.ok_or_else(silent)??.stream()?;
-    service.serve(conn, &state.cx).await
+    greeted.ok_or_else(silent)??.stream()
 }
 
 fn opened(state: &ServiceState, conn: &Conn) {
     state.cx.events().tell_connection(|| {
         let peer = conn
-            .facts()
-            .peer
+            .peer()
             .map_or_else(String::new, |peer| peer.to_string());
         Event::Opened {
             service: state.name.clone(),
@@ -176,7 +184,7 @@ fn closed(
     conn: u64,
     seat: &Seat,
     began: Moment,
-    result: Result<(), Failure>,
+    result: Option<Result<(), Failure>>,
 ) {
     if seat.began_with_tls() {
         state.cx.events().tell_connection(|| {
@@ -188,6 +196,9 @@ fn closed(
             }))
         });
     }
+    let Some(result) = result else {
+        return;
+    };
     let service = state.name.clone();
     state.cx.events().tell_connection(|| match result {
         Ok(()) => Event::Closed {

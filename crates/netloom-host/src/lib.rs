@@ -20,7 +20,7 @@ mod conversation;
 #[cfg(test)]
 mod tests;
 
-pub use check::{Prepared, check};
+pub use check::{Place, Prepared, check};
 pub use load::{load, load_and_check, load_proxies};
 pub use open::{Listen, Server, connect, listen};
 pub use os::{os_net, os_net_by};

@@ -3,11 +3,11 @@
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use netloom_base::{Endpoint, EndpointSet, Failure, Kind, Limits, Role, Settings, Stack};
-use netloom_protocol::{Framing, MessageService, Offer, Service, answering};
+use netloom_protocol::{Framing, MessageService, Offer, Service};
 use netloom_transport::net::complaint;
 use netloom_transport::{Conn, Cx};
 
-use crate::check::Prepared;
+use crate::check::{Place, Prepared};
 use crate::os::os_net;
 use crate::supervise::{Running, start};
 
@@ -109,10 +109,12 @@ impl Listen {
         let mut on = Vec::new();
         for text in &self.endpoints {
             let set: EndpointSet = text.parse().map_err(|error| complaint(&error))?;
-            for endpoint in set.iter() {
+            for (nth, endpoint) in set.iter().enumerate() {
                 let stack = cx.net().stack(&endpoint, Role::Bind)?;
-                match answering(&stack, &offer, &self.carried) {
-                    Ok(answering) => on.push((stack, answering)),
+                let offer = offer.nth(nth, set.len());
+                let offer = offer.map_err(|message| refused(&endpoint, Some(message)))?;
+                match Place::of(stack, &offer, &self.carried) {
+                    Ok(place) => on.push(place),
                     Err(errors) => {
                         return Err(refused(&endpoint, errors.first().map(ToString::to_string)));
                     }

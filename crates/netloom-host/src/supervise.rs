@@ -42,6 +42,8 @@ pub(crate) struct ServiceState {
 struct Held {
     service: Arc<str>,
     endpoint: Endpoint,
+    /// Where it leads, when what comes is carried on.
+    leads_to: Option<String>,
     /// How to reach it with a tool that many have.
     tool: Option<String>,
     encrypts: bool,
@@ -87,7 +89,7 @@ pub async fn start(
         let total = limits.total(descriptors);
         let greet = (service.offer.opens() == Opens::Client).then_some(limits.greet_timeout);
         let state = Arc::new(ServiceState {
-            name: service.name,
+            name: service.name.clone(),
             seats: Seats::new(Deadlines {
                 idle: Some(idle),
                 lifetime: limits.lifetime,
@@ -97,15 +99,18 @@ pub async fn start(
             full: AtomicBool::new(false),
             refused_told: Mutex::new(None),
             cores: cores.clone(),
-            cx: cx.child(cx.events().clone(), limits),
+            cx: cx.child(cx.events().clone(), limits).serving(service.name),
         });
-        service.offer.begin(&state.cx).await?;
-        for (stack, answering) in service.on {
-            let encrypts = stack.encrypts();
-            for (door, endpoint, tool) in take(stack, answering, &state, most_cores).await? {
+        service.offer.begin(&state.cx)?;
+        for place in service.on {
+            let encrypts = place.stack.encrypts();
+            let leads_to = place.leads_to;
+            let taken = take(place.stack, place.answering, &state, most_cores);
+            for (door, endpoint, tool) in taken.await? {
                 bound.push(Held {
                     service: state.name.clone(),
                     endpoint,
+                    leads_to: leads_to.clone(),
                     tool,
                     encrypts,
                     risk: risk.clone(),
@@ -117,10 +122,11 @@ pub async fn start(
     }
     for held in &bound {
         let (service, tool) = (held.service.clone(), held.tool.clone());
-        let endpoint = held.endpoint.to_string();
+        let (endpoint, to) = (held.endpoint.to_string(), held.leads_to.clone());
         cx.events().tell(|| Event::Listening {
             service,
             endpoint,
+            to,
             tool,
         });
     }
@@ -167,6 +173,11 @@ async fn take(
         }
         Answering::Datagrams(service) => {
             let bound = net.datagrams(&stack, &state.cx).await?;
+            if let Some(count) = state.cores.as_ref().and_then(|c| spread(&*service, c)) {
+                for bound in &bound {
+                    bound.share_among(count)?;
+                }
+            }
             let door = |bound: Arc<dyn BoundDatagrams>| {
                 let (endpoint, tool) = (bound.endpoint(), bound.try_with());
                 (Door::Datagrams(service.clone(), bound), endpoint, tool)
@@ -273,22 +284,35 @@ fn accept_on(state: &Arc<ServiceState>, answer: &Arc<Answer>, bound: &Arc<dyn Bo
     }
 }
 
-/// Serves an address for datagrams: on every core where nothing is remembered
-/// and the number of cores is fixed, else on one.
+/// How many cores serve an address for datagrams. Where nothing is remembered,
+/// all there are and will be. Where something is remembered of each peer, all of
+/// a fixed number: one that came later would take peers away from the others.
+/// Else one.
+fn spread(service: &dyn DatagramService, cores: &Cores) -> Option<usize> {
+    if service.is_stateless() {
+        return None;
+    }
+    let all = service.is_per_peer() && cores.is_fixed();
+    Some(if all { cores.most() } else { 1 })
+}
+
+/// Serves an address for datagrams.
 fn open_mailbox(
     state: Arc<ServiceState>,
     service: Arc<dyn DatagramService>,
     bound: Arc<dyn BoundDatagrams>,
 ) {
     match state.cores.clone() {
-        Some(cores) if service.is_stateless() => {
-            cores.on_each(Arc::new(move |_| serve_on(&state, &service, &bound)));
-        }
-        Some(cores) => {
-            let state_there = state.clone();
-            let serving = async move { serve_on(&state_there, &service, &bound) };
-            cores.spawn_on(0, Box::pin(state.cx.track(serving)));
-        }
+        Some(cores) => match spread(&*service, &cores) {
+            None => cores.on_each(Arc::new(move |_| serve_on(&state, &service, &bound))),
+            Some(count) => {
+                for core in 0..count {
+                    let (there, service, bound) = (state.clone(), service.clone(), bound.clone());
+                    let serving = async move { serve_on(&there, &service, &bound) };
+                    cores.spawn_on(core, Box::pin(state.cx.track(serving)));
+                }
+            }
+        },
         None => serve_on(&state, &service, &bound),
     }
 }

@@ -28,6 +28,13 @@ pub trait DatagramService: Send + Sync {
         false
     }
 
+    /// Whether several sockets of one address may be served at once as long as
+    /// each peer keeps to one of them: what is remembered is remembered for each
+    /// peer alone.
+    fn is_per_peer(&self) -> bool {
+        false
+    }
+
     /// Tells the figures it keeps besides those that every service has.
     fn measure(&self, to: &mut dyn Measures) {
         let _ = to;
@@ -166,15 +173,16 @@ fn is_near(from: &Peer) -> bool {
     }
 }
 
-/// Tells what was dropped or cut, now and then.
-#[derive(Default)]
-struct Losses {
+/// Tells what a socket dropped or cut, not more often than once a second.
+#[derive(Debug, Default)]
+pub struct Losses {
     told: Lost,
     at: Option<Moment>,
 }
 
 impl Losses {
-    fn tell(&mut self, socket: &dyn Datagrams, cx: &Cx) {
+    /// Tells what `socket` lost since that was told last, where it is time.
+    pub fn tell(&mut self, socket: &dyn Datagrams, cx: &Cx) {
         let lost = socket.lost();
         if lost == self.told {
             return;
@@ -184,7 +192,7 @@ impl Losses {
             return;
         }
         for words in lost.since(self.told, socket.room()) {
-            cx.remark(&Arc::from(""), words);
+            cx.remark(cx.service(), words);
         }
         (self.told, self.at) = (lost, Some(now));
     }

@@ -350,6 +350,10 @@ impl Messages for Framed {
         })
     }
 
+    fn abort(self: Box<Self>) {
+        self.conn.close(Close::Abort);
+    }
+
     fn facts(&self) -> ConnFacts {
         self.conn.facts()
     }
@@ -388,5 +392,9 @@ impl Service for FramedService {
 
     fn idle(&self) -> Duration {
         self.service.idle()
+    }
+
+    fn accounts(&self) -> bool {
+        self.service.accounts()
     }
 }

@@ -27,7 +27,7 @@ pub mod raw;
 pub mod ssh;
 pub mod websocket;
 
-pub use datagrams::{Answer, Answering, DatagramService, each};
+pub use datagrams::{Answer, Answering, DatagramService, Losses, each};
 pub use framed::{Framed, FramedService, Framing, LONGEST_MESSAGE, WithFraming};
 pub use greeting::{Greeted, Visit};
 pub use measures::Measures;

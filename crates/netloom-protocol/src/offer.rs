@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use netloom_base::{Failure, Opens, SettingError};
+use netloom_base::{Failure, Kind, Opens, SettingError};
 use netloom_transport::Cx;
+use netloom_wire::framing::Framing;
 
 use crate::datagrams::DatagramService;
 use crate::service::{MessageService, Service};
@@ -50,22 +51,63 @@ impl Offer {
         }
     }
 
-    /// Makes ready what must be there before anybody is let in.
-    ///
-    /// # Errors
-    /// Why it cannot start.
-    pub async fn begin(&self, cx: &Cx) -> Result<(), Failure> {
-        match self {
-            Offer::Bytes(service) => service.begin(cx).await,
-            Offer::Messages(_) => Ok(()),
-        }
-    }
-
     /// What whoever reaches it can do to this host, where that is more than to talk.
     pub fn risk(&self) -> Option<String> {
         match self {
             Offer::Bytes(service) => service.risk(),
             Offer::Messages(_) => None,
+        }
+    }
+
+    /// The same for datagrams where it speaks in streams; see
+    /// [`Service::framed_datagrams`].
+    pub fn framed_datagrams(
+        &self,
+        framing: Framing,
+        longest: usize,
+    ) -> Option<Arc<dyn DatagramService>> {
+        match self {
+            Offer::Bytes(service) => service.clone().framed_datagrams(framing, longest),
+            Offer::Messages(_) => None,
+        }
+    }
+
+    /// Why it cannot be carried by what gives `kind`; see [`Service::refuses`].
+    pub fn refuses(&self, kind: Kind, framed: bool) -> Option<SettingError> {
+        match self {
+            Offer::Bytes(service) => service.refuses(kind, framed),
+            Offer::Messages(_) => None,
+        }
+    }
+
+    /// What serves the `nth` of `of` addresses written as one set of ports.
+    ///
+    /// # Errors
+    /// As [`Service::nth`].
+    pub fn nth(&self, nth: usize, of: usize) -> Result<Offer, String> {
+        let other = match self {
+            Offer::Bytes(service) => service.clone().nth(nth, of)?,
+            Offer::Messages(_) => None,
+        };
+        Ok(other.map_or_else(|| self.clone(), Offer::Bytes))
+    }
+
+    /// Where it carries to, when it carries on what comes.
+    pub fn leads_to(&self) -> Option<String> {
+        match self {
+            Offer::Bytes(service) => service.leads_to(),
+            Offer::Messages(_) => None,
+        }
+    }
+
+    /// Called once, before anybody is let in.
+    ///
+    /// # Errors
+    /// As [`Service::begin`].
+    pub fn begin(&self, cx: &Cx) -> Result<(), Failure> {
+        match self {
+            Offer::Bytes(service) => service.clone().begin(cx),
+            Offer::Messages(_) => Ok(()),
         }
     }
 

@@ -8,6 +8,7 @@ use netloom_transport::{BoxFuture, Conn, Cx, Layer};
 use crate::datagrams::Answering;
 use crate::greeting::{Greeted, Visit};
 use crate::offer::Offer;
+use crate::raw::Carriage;
 use crate::service::Service;
 
 /// A protocol: how it carries an application's offer.
@@ -91,6 +92,24 @@ pub fn answering(
     settings: &Settings,
 ) -> Result<Answering, Vec<SettingError>> {
     let refused = |message: String| Err(vec![SettingError::new("on", None, message)]);
+    let carriage = settings.last("framing").is_some();
+    if let Some(mut error) = offer.refuses(stack.kind(), carriage) {
+        if error.suggestion.is_none() && stack.kind() != Kind::Stream {
+            let beneath = stack.giving(Kind::Stream);
+            error.suggestion = beneath.map(|stream| stream.in_short().to_string());
+        }
+        return Err(vec![error]);
+    }
+    if stack.kind() == Kind::Datagram && carriage {
+        let carriage = Carriage::read(settings)?;
+        let longest = carriage.longest();
+        let framed = carriage
+            .framing()
+            .and_then(|f| offer.framed_datagrams(f, longest));
+        if let Some(service) = framed {
+            return Ok(Answering::Datagrams(service));
+        }
+    }
     if stack.kind() == Kind::Datagram {
         if let Some(setting) = settings.iter().next() {
             let (key, span) = (&setting.key, setting.span.clone());

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use netloom_base::{Failure, Opens, Stage};
+use netloom_base::{Failure, Kind, Opens, SettingError, Stage};
 use netloom_transport::scratch::with_scratch;
 use netloom_transport::{BoxFuture, Close, Conn, Cx, Messages};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use crate::datagrams::{Answer, DatagramService};
 use crate::measures::Measures;
+use netloom_wire::framing::Framing;
 
 /// How long an idle connection of a service that keeps connections open lives.
 pub const LONG_IDLE: Duration = Duration::from_hours(1);
@@ -22,13 +23,6 @@ pub trait Service: Send + Sync {
     /// ends the conversation in order, or gives it up with [`Conn::depart`] and
     /// returns; it is then called again on another core.
     fn serve<'a>(&'a self, conn: Conn, cx: &'a Cx) -> BoxFuture<'a, Result<(), Failure>>;
-
-    /// Makes ready what must be there before anybody is let in, or says why the
-    /// service cannot start. Asked once, before its first address is taken.
-    fn begin<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<(), Failure>> {
-        let _ = cx;
-        Box::pin(async { Ok(()) })
-    }
 
     /// What whoever reaches it can do to this host, where that is more than to
     /// talk: said when it is bound where strangers are.
@@ -56,6 +50,56 @@ pub trait Service: Send + Sync {
     /// datagram is done for a message.
     fn messages(self: Arc<Self>) -> Option<Arc<dyn MessageService>> {
         None
+    }
+
+    /// The same for datagrams where it speaks in streams: each datagram is one
+    /// message of `framing`, of at most `longest` bytes.
+    fn framed_datagrams(
+        self: Arc<Self>,
+        framing: Framing,
+        longest: usize,
+    ) -> Option<Arc<dyn DatagramService>> {
+        let _ = (framing, longest);
+        None
+    }
+
+    /// Why it cannot be carried by what gives `kind`, with or without framing,
+    /// though the kinds themselves would fit.
+    fn refuses(&self, kind: Kind, framed: bool) -> Option<SettingError> {
+        let _ = (kind, framed);
+        None
+    }
+
+    /// The value that serves the `nth` (from 0) of `of` addresses that were
+    /// written as one set of ports, or why they cannot be served; `None` where
+    /// this one serves them all.
+    ///
+    /// # Errors
+    /// In words, for whoever wrote the set.
+    fn nth(self: Arc<Self>, nth: usize, of: usize) -> Result<Option<Arc<dyn Service>>, String> {
+        let _ = (nth, of);
+        Ok(None)
+    }
+
+    /// Where it carries to, when it carries on what comes.
+    fn leads_to(&self) -> Option<String> {
+        None
+    }
+
+    /// Called once, before anybody is let in: opens what it needs besides and
+    /// starts what must run beside it, in `cx`.
+    ///
+    /// # Errors
+    /// What could not be opened. Then nothing is served.
+    fn begin(self: Arc<Self>, cx: &Cx) -> Result<(), Failure> {
+        let _ = cx;
+        Ok(())
+    }
+
+    /// Whether it tells itself how each of its conversations ended, so that
+    /// nobody else need.
+    fn accounts(&self) -> bool {
+        false
     }
 
     /// Tells the figures it keeps besides those that every service has.
@@ -114,6 +158,11 @@ pub trait MessageService: Send + Sync {
     /// How long a connection may be idle unless its limits say otherwise.
     fn idle(&self) -> Duration {
         LONG_IDLE
+    }
+
+    /// As [`Service::accounts`].
+    fn accounts(&self) -> bool {
+        false
     }
 }
 

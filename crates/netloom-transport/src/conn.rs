@@ -13,6 +13,7 @@ use netloom_base::failure::{Fact, Step};
 use netloom_base::{Code, Failure, Side, Stage};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::BoxFuture;
 use crate::listener::Accepted;
 use crate::seat::{Notice, Seat};
 use crate::socket::Socket;
@@ -31,6 +32,13 @@ pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {
     /// engine uses it; a TLS session has none to give.
     fn socket_mut(&mut self) -> Option<&mut Socket> {
         None
+    }
+
+    /// Waits until the peer has left for good: until what is sent can reach
+    /// nobody any more. Reads nothing, and an end of what the peer says is not
+    /// taken for more than that. For ever, where nothing can tell.
+    fn gone(&mut self) -> BoxFuture<'_, io::Error> {
+        Box::pin(std::future::pending())
     }
 
     /// Gives the kernel socket up, so that another reactor can take it. A layer
@@ -100,7 +108,7 @@ impl AsyncWrite for Gone {
 }
 
 /// One end of a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Peer {
     /// An IP address and port.
     Ip(SocketAddr),
@@ -162,6 +170,8 @@ pub struct Conn {
     waiting: Option<Waker>,
     /// The last write is waiting for the peer to read.
     sending: bool,
+    /// Who came, as accepting told.
+    from: Option<Peer>,
     trail: Option<Box<Trail>>,
 }
 
@@ -176,6 +186,7 @@ impl Conn {
             seat: None,
             waiting: None,
             sending: false,
+            from: None,
             trail: None,
         }
     }
@@ -193,6 +204,11 @@ impl Conn {
     /// Gives it a seat, which bounds it. It keeps the seat through every layer.
     pub fn seated(mut self, seat: Arc<Seat>) -> Self {
         self.seat = Some(seat);
+        self
+    }
+
+    pub(crate) fn accepted_from(mut self, from: Peer) -> Self {
+        self.from = Some(from);
         self
     }
 
@@ -238,6 +254,12 @@ impl Conn {
         self.io.facts()
     }
 
+    /// Who is at the other end. Of an accepted connection that is known
+    /// without asking the kernel.
+    pub fn peer(&self) -> Option<Peer> {
+        self.from.clone().or_else(|| self.io.facts().peer)
+    }
+
     /// The application protocol both ends agreed on (RFC 7301), if they did.
     pub fn alpn(&self) -> Option<&[u8]> {
         self.io.alpn()
@@ -253,6 +275,8 @@ impl Conn {
     pub fn wrap(self, put: impl FnOnce(Box<dyn Io>) -> Box<dyn Io>) -> Self {
         Conn {
             io: put(self.io),
+            // The layer may know of another.
+            from: None,
             ..self
         }
     }
@@ -283,11 +307,33 @@ impl Conn {
                 let raw = socket
                     .into_raw()
                     .map_err(|error| Failure::from_io(Stage::Close, error))?;
-                seat.put_departure(Accepted::returning(raw, self.id));
+                let from = self.from.unwrap_or_else(|| Peer::Named("".into()));
+                seat.put_departure(Accepted::returning(raw, from, self.id));
                 Ok(None)
             }
             Err(io) => Ok(Some(Conn { io, ..self })),
         }
+    }
+
+    /// Waits, without reading, until nothing can be said to the peer any more,
+    /// or until a limit has passed; then tells which.
+    pub async fn gone(&mut self) -> Failure {
+        let seat = self.seat.clone();
+        // What is registered here is not for whoever reads later.
+        self.waiting = None;
+        let mut gone = self.io.gone();
+        let why = std::future::poll_fn(|task| {
+            if let Some(seat) = &seat {
+                seat.wake_later(task.waker());
+                if let Some(over) = seat.told().and_then(Conn::over) {
+                    return Poll::Ready(over);
+                }
+            }
+            gone.as_mut().poll(task)
+        })
+        .await;
+        drop(gone);
+        self.failure(Stage::Recv, why)
     }
 
     /// Ends it.
@@ -326,7 +372,7 @@ impl Conn {
 
     /// What a pending read or write does: sees to it that the seat can wake
     /// this task, and fails when a limit has passed meanwhile.
-    fn wait(&mut self, cx: &Context<'_>) -> io::Result<()> {
+    pub(crate) fn wait(&mut self, cx: &Context<'_>) -> io::Result<()> {
         let Some(seat) = &self.seat else {
             return Ok(());
         };
@@ -414,6 +460,45 @@ impl AsyncWrite for Conn {
 }
 
 impl Conn {
+    /// Reads with a system call of the caller's own, which takes bytes out of
+    /// the kernel socket. Counted and bounded as any read is.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn poll_read_by(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: impl FnMut(std::os::fd::BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let Some(socket) = self.io.socket_mut() else {
+            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        };
+        let read = socket.poll_read_by(cx, take);
+        match &read {
+            Poll::Ready(Ok(n)) => {
+                if let Some(seat) = &self.seat {
+                    seat.moved_in(*n);
+                }
+            }
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.wait(cx)?,
+        }
+        read
+    }
+
+    /// Writes with a system call of the caller's own, which puts bytes into the
+    /// kernel socket. Counted and bounded as any write is.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn poll_write_by(
+        &mut self,
+        cx: &mut Context<'_>,
+        put: impl FnMut(std::os::fd::BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let Some(socket) = self.io.socket_mut() else {
+            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        };
+        let written = socket.poll_write_by(cx, put);
+        self.wrote(cx, written)
+    }
+
     fn wrote(
         &mut self,
         cx: &Context<'_>,

@@ -57,6 +57,7 @@ struct Inner {
     for_a_person: bool,
     progress: Progress,
     origin: Option<Arc<Origin>>,
+    service: Arc<str>,
 }
 
 impl Cx {
@@ -81,6 +82,7 @@ impl Cx {
             for_a_person: false,
             progress: Progress::default(),
             origin: None,
+            service: Arc::from(""),
         }))
     }
 
@@ -107,6 +109,20 @@ impl Cx {
     /// The client on whose behalf is dialled here, if it is for one.
     pub fn origin(&self) -> Option<&Origin> {
         self.0.origin.as_deref()
+    }
+
+    /// The same world as the service of this name has it, so that it can tell
+    /// of itself.
+    pub fn serving(self, service: Arc<str>) -> Self {
+        Cx(Arc::new(Inner {
+            service,
+            ..Inner::clone(&self.0)
+        }))
+    }
+
+    /// The name of the service that runs here; empty where there is none.
+    pub fn service(&self) -> &Arc<str> {
+        &self.0.service
     }
 
     /// The real world: the system's clock and the current tokio runtime.
@@ -307,9 +323,14 @@ impl Events {
         }
     }
 
+    /// Whether anybody wants to know of single connections.
+    pub fn wants_connections(&self) -> bool {
+        self.0.as_ref().is_some_and(|queue| queue.connections)
+    }
+
     /// Tells about a single connection, if anybody wants to know of those.
     pub fn tell_connection(&self, event: impl FnOnce() -> Event) {
-        if self.0.as_ref().is_some_and(|queue| queue.connections) {
+        if self.wants_connections() {
             self.tell(event);
         }
     }

@@ -71,6 +71,17 @@ pub trait BoundDatagrams: Send + Sync {
     /// As binding.
     fn socket(&self) -> Result<Option<Box<dyn Datagrams>>, Failure>;
 
+    /// Holds `sockets` sockets from now on, where the address can be shared, so
+    /// that the kernel divides the peers among them before the first one speaks.
+    /// [`BoundDatagrams::socket`] gives them out.
+    ///
+    /// # Errors
+    /// As binding.
+    fn share_among(&self, sockets: usize) -> Result<(), Failure> {
+        let _ = sockets;
+        Ok(())
+    }
+
     /// How to reach it with a tool that many have.
     fn try_with(&self) -> Option<String> {
         None

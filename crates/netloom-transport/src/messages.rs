@@ -20,6 +20,12 @@ pub trait Messages: Send {
     /// Says goodbye and waits, within the carrier's own limit, for the answer.
     fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), Failure>>;
 
+    /// Ends it without a word, where the carrier can: the peer is not to take
+    /// what it got for all there was.
+    fn abort(self: Box<Self>) {
+        drop(self);
+    }
+
     /// Who is at both ends.
     fn facts(&self) -> ConnFacts;
 }

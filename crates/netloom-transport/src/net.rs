@@ -71,6 +71,32 @@ pub struct Found {
     pub steps: Vec<Step>,
     /// What was noticed on the way.
     pub facts: Vec<Fact>,
+    /// How long it may be kept, where whoever answered said so.
+    pub ttl: Option<Duration>,
+}
+
+/// Where a service is, as SRV records say (RFC 2782).
+#[derive(Debug, Clone, Default)]
+pub struct Services {
+    /// Its servers; none where the name says that there is no such service.
+    pub list: Vec<Served>,
+    /// How long it may be kept, where whoever answered said so.
+    pub ttl: Option<Duration>,
+    /// Who was asked, how it ended and how long it took.
+    pub steps: Vec<Step>,
+}
+
+/// One server of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// Its name, without the dot at its end.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Only servers of the lowest priority that can be reached are used.
+    pub priority: u16,
+    /// Its share among those of the same priority; 0 is nearly none.
+    pub weight: u16,
 }
 
 impl From<Vec<IpAddr>> for Found {
@@ -98,8 +124,23 @@ pub trait Net: Send + Sync {
     /// Gives an endpoint its meaning, or says what is wrong with it.
     fn stack(&self, endpoint: &Endpoint, role: Role) -> Result<Stack, Failure>;
 
+    /// The same, without looking whether the values of its options can be used.
+    fn meaning(&self, endpoint: &Endpoint, role: Role) -> Result<Stack, Failure> {
+        self.stack(endpoint, role)
+    }
+
     /// The addresses of a host, in the order to try them.
     fn resolve<'a>(&'a self, host: &'a Host, cx: &'a Cx) -> BoxFuture<'a, Result<Found, Failure>>;
+
+    /// Where the service of this name is: `_http._tcp.example.org` (RFC 2782).
+    fn services<'a>(
+        &'a self,
+        name: &'a str,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<Services, Failure>> {
+        let _ = cx;
+        Box::pin(async move { Err(no_services(name)) })
+    }
 
     /// Asks every configured name server for the root zone, which tells nobody
     /// what is looked for; or says why there is none to ask.
@@ -225,11 +266,32 @@ pub trait Resolver: Send + Sync {
     /// The addresses of `name`, in the order to try them.
     fn lookup<'a>(&'a self, name: &'a str, cx: &'a Cx) -> BoxFuture<'a, Result<Found, Failure>>;
 
+    /// See [`Net::services`].
+    fn services<'a>(
+        &'a self,
+        name: &'a str,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<Services, Failure>> {
+        let _ = cx;
+        Box::pin(async move { Err(no_services(name)) })
+    }
+
     /// See [`Net::name_servers`].
     fn name_servers<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Vec<NameServer>, String>> {
         let _ = cx;
         Box::pin(async { Err("this resolver does not say whom it asks".to_owned()) })
     }
+}
+
+fn no_services(name: &str) -> Failure {
+    Failure::new(Stage::Resolve, Side::Us, Code::RESOLVE_SERVER_FAILED)
+        .message(format!("this resolver knows no services, `{name}` neither"))
+}
+
+fn unresolved(limit: Duration) -> Failure {
+    Failure::new(Stage::Resolve, Side::Path, Code::RESOLVE_TIMEOUT)
+        .fact(Fact::Waited(limit))
+        .retry()
 }
 
 fn unable(card: &Card, stack: &Stack, why: &str) -> Failure {
@@ -330,10 +392,7 @@ impl Assembly {
 
 impl Net for Assembly {
     fn stack(&self, endpoint: &Endpoint, role: Role) -> Result<Stack, Failure> {
-        let stack = self
-            .schemes
-            .stack(endpoint, role)
-            .map_err(|error| complaint(&error))?;
+        let stack = self.meaning(endpoint, role)?;
         self.transport(&stack)?.check(&stack)?;
         self.check_way(&stack)?;
         for level in stack.layers_bottom_up() {
@@ -348,6 +407,12 @@ impl Net for Assembly {
     fn look(&self, stack: &Stack) -> Result<(), Failure> {
         let looked = self.transport(stack)?.look(stack);
         looked.map_err(|failure| failure.at(&stack.endpoint))
+    }
+
+    fn meaning(&self, endpoint: &Endpoint, role: Role) -> Result<Stack, Failure> {
+        self.schemes
+            .stack(endpoint, role)
+            .map_err(|error| complaint(&error))
     }
 
     fn resolve<'a>(&'a self, host: &'a Host, cx: &'a Cx) -> BoxFuture<'a, Result<Found, Failure>> {
@@ -367,16 +432,22 @@ impl Net for Assembly {
                     let _resolving = cx.progress().enter(Stage::Resolve);
                     let limit = RESOLVE_TIMEOUT + RESOLVE_GRACE;
                     let found = cx.timeout(limit, self.resolver.lookup(name, cx)).await;
-                    return found.unwrap_or_else(|| {
-                        Err(
-                            Failure::new(Stage::Resolve, Side::Path, Code::RESOLVE_TIMEOUT)
-                                .fact(Fact::Waited(limit))
-                                .retry(),
-                        )
-                    });
+                    return found.unwrap_or_else(|| Err(unresolved(limit)));
                 }
             };
             Ok(addresses.into())
+        })
+    }
+
+    fn services<'a>(
+        &'a self,
+        name: &'a str,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<Services, Failure>> {
+        Box::pin(async move {
+            let limit = RESOLVE_TIMEOUT + RESOLVE_GRACE;
+            let found = cx.timeout(limit, self.resolver.services(name, cx)).await;
+            found.unwrap_or_else(|| Err(unresolved(limit)))
         })
     }
 

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
+use crate::gear::Gear;
 use crate::guard::Permit;
 use crate::listener::Accepted;
 
@@ -56,6 +57,8 @@ pub struct Seat {
     age: AtomicU32,
     received: AtomicU64,
     sent: AtomicU64,
+    /// Two gears of two bits: what it receives is carried on in, and what it sends.
+    gears: AtomicU8,
     waker: Mutex<Option<Waker>>,
     departure: Mutex<Option<Box<Accepted>>>,
 }
@@ -69,6 +72,18 @@ impl Seat {
     /// Bytes sent so far.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
+    }
+
+    /// The gears in which a carrier moves what this connection receives, and
+    /// what it is sent.
+    pub fn gears(&self) -> (Gear, Gear) {
+        let gears = self.gears.load(Ordering::Relaxed);
+        (Gear::from_bits(gears & 3), Gear::from_bits(gears >> 2))
+    }
+
+    pub(crate) fn shifted(&self, received: Gear, sent: Gear) {
+        self.gears
+            .store(received.bits() | sent.bits() << 2, Ordering::Relaxed);
     }
 
     /// What is wanted of the connection, if anything. Whoever is told to move
@@ -215,6 +230,7 @@ impl Seats {
             age: AtomicU32::new(0),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            gears: AtomicU8::new(0),
             waker: Mutex::new(None),
             departure: Mutex::new(None),
         });

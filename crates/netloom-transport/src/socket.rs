@@ -2,14 +2,19 @@
 
 use std::io;
 use std::net::SocketAddr;
+#[cfg(target_os = "linux")]
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
+#[cfg(target_os = "linux")]
+use std::task::ready;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 
+use crate::BoxFuture;
 use crate::conn::{Close, ConnFacts, Io, Peer};
 
 /// A connected stream socket, registered with the reactor of its core.
@@ -60,6 +65,68 @@ impl Socket {
             Socket::Unix(socket) => socket.into_std().map(RawSocket::Unix),
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+impl Socket {
+    /// Calls `take` whenever the socket may have something to read, until it
+    /// does not say that it would block.
+    pub(crate) fn poll_read_by(
+        &self,
+        cx: &mut Context<'_>,
+        mut take: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let taken = match self {
+                Socket::Tcp(socket) => {
+                    ready!(socket.poll_read_ready(cx))?;
+                    socket.try_io(Interest::READABLE, || take(socket.as_fd()))
+                }
+                Socket::Unix(socket) => {
+                    ready!(socket.poll_read_ready(cx))?;
+                    socket.try_io(Interest::READABLE, || take(socket.as_fd()))
+                }
+            };
+            if !again(&taken) {
+                return Poll::Ready(taken);
+            }
+        }
+    }
+
+    /// Calls `put` whenever the socket may have room, until it does not say
+    /// that it would block.
+    pub(crate) fn poll_write_by(
+        &self,
+        cx: &mut Context<'_>,
+        mut put: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let taken = match self {
+                Socket::Tcp(socket) => {
+                    ready!(socket.poll_write_ready(cx))?;
+                    socket.try_io(Interest::WRITABLE, || put(socket.as_fd()))
+                }
+                Socket::Unix(socket) => {
+                    ready!(socket.poll_write_ready(cx))?;
+                    socket.try_io(Interest::WRITABLE, || put(socket.as_fd()))
+                }
+            };
+            if !again(&taken) {
+                return Poll::Ready(taken);
+            }
+        }
+    }
+}
+
+/// Whether to ask the reactor again: it has cleared what was not so.
+#[cfg(target_os = "linux")]
+fn again(taken: &io::Result<usize>) -> bool {
+    taken.as_ref().is_err_and(|error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+        )
+    })
 }
 
 impl AsyncRead for Socket {
@@ -152,6 +219,25 @@ impl Io for Socket {
 
     fn socket_mut(&mut self) -> Option<&mut Socket> {
         Some(self)
+    }
+
+    fn gone(&mut self) -> BoxFuture<'_, io::Error> {
+        Box::pin(async move {
+            // A reset is an error that waits in the socket (epoll_ctl(2), EPOLLERR).
+            let (ready, error) = match self {
+                Socket::Tcp(socket) => (
+                    socket.ready(Interest::ERROR).await.err(),
+                    socket.take_error(),
+                ),
+                #[cfg(unix)]
+                Socket::Unix(socket) => (
+                    socket.ready(Interest::ERROR).await.err(),
+                    socket.take_error(),
+                ),
+            };
+            let told = ready.or_else(|| error.unwrap_or_else(Some));
+            told.unwrap_or_else(|| io::ErrorKind::ConnectionReset.into())
+        })
     }
 
     fn into_socket(self: Box<Self>) -> Result<Socket, Box<dyn Io>> {

@@ -1,6 +1,6 @@
 //! One connection and the question it has under way.
 
-use crate::poller::{Interest, Poller};
+use crate::poller::{Interest, Poller, discard};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -50,10 +50,35 @@ impl Conn {
 
     /// Asks: sends `question`, or as much of it as the socket takes.
     pub(crate) fn ask(&mut self, question: &[u8], poller: &Poller) -> io::Result<()> {
+        self.ask_as_of(Instant::now(), question, poller)
+    }
+
+    /// Asks what was to be asked at `when`: the answer's time counts from then.
+    pub(crate) fn ask_as_of(
+        &mut self,
+        when: Instant,
+        question: &[u8],
+        poller: &Poller,
+    ) -> io::Result<()> {
         self.sent = 0;
         self.back = 0;
-        self.asked = Instant::now();
+        self.asked = when;
         self.send(question, poller)
+    }
+
+    /// Nanoseconds since the question.
+    pub(crate) fn since_asked(&self) -> u64 {
+        self.asked.elapsed().as_nanos() as u64
+    }
+
+    /// Hears of no more events.
+    pub(crate) fn leave(&self, poller: &Poller) -> io::Result<()> {
+        poller.remove(self.stream.as_raw_fd())
+    }
+
+    /// Throws away up to `most` bytes of an answer; 0 is its end.
+    pub(crate) fn discard(&mut self, most: usize) -> io::Result<usize> {
+        discard(self.stream.as_raw_fd(), most)
     }
 
     fn send(&mut self, question: &[u8], poller: &Poller) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! The load generator for echo servers: one thread, one epoll, closed loop.
+//! The load generator for echo servers and relays: one thread, one epoll.
 //!
 //! ```text
 //! floor-load ADDRESS [--conns N] [--bytes S] [COMMAND…]
@@ -13,6 +13,13 @@
 //!   others stay idle;
 //! - `last` asks on the connection opened last: once it is answered, the
 //!   server has accepted all of them;
+//! - `rate:PER_SECOND:SECONDSs` asks at fixed times whether answers come or
+//!   not, on whichever connection is free; times count from when a question was
+//!   due, so a server that stands still is charged for all it holds up;
+//! - `short:COUNT` closes the connections and opens `COUNT` new ones, `N` at a
+//!   time: each asks, reads the answer to its end and closes;
+//! - `bulk:BYTES` closes the connections and opens `N` new ones, asks for `BYTES`
+//!   on each (`answer.c` gives them) and throws them away as they come;
 //! - the end of stdin closes every connection.
 //!
 //! Every answer is compared with what was sent. Times are nanoseconds, except
@@ -25,8 +32,10 @@
 )]
 
 mod conn;
+mod fresh;
 mod histogram;
 mod poller;
+mod rate;
 mod run;
 
 use run::{Amount, Load};
@@ -91,16 +100,29 @@ enum Command {
     Echo(Amount),
     Ping(u64),
     Last,
+    Rate(u32, Duration),
+    Short(u64),
+    Bulk(u64),
 }
 
 impl Command {
     fn parse(word: &str) -> Result<Self, String> {
-        let unknown =
-            || format!("unknown command {word:?}: echo:COUNT, echo:SECONDSs, ping:COUNT, last");
+        let unknown = || {
+            format!(
+                "unknown command {word:?}: echo:COUNT, echo:SECONDSs, ping:COUNT, last, rate:PER_SECOND:SECONDSs, short:COUNT, bulk:BYTES"
+            )
+        };
         if word == "last" {
             return Ok(Self::Last);
         }
         let (name, amount) = word.split_once(':').ok_or_else(unknown)?;
+        if let ("rate", Some((rate, seconds))) = (name, amount.split_once(':')) {
+            let seconds = seconds.strip_suffix('s').ok_or_else(unknown)?;
+            return match (rate.parse(), seconds.parse()) {
+                (Ok(rate), Ok(seconds)) => Ok(Self::Rate(rate, Duration::from_secs_f64(seconds))),
+                _ => Err(unknown()),
+            };
+        }
         match (name, amount.strip_suffix('s')) {
             ("echo", Some(seconds)) => seconds
                 .parse()
@@ -111,6 +133,8 @@ impl Command {
                 .map(|n| Self::Echo(Amount::Count(n)))
                 .map_err(|_| unknown()),
             ("ping", None) => amount.parse().map(Self::Ping).map_err(|_| unknown()),
+            ("short", None) => amount.parse().map(Self::Short).map_err(|_| unknown()),
+            ("bulk", None) => amount.parse().map(Self::Bulk).map_err(|_| unknown()),
             _ => Err(unknown()),
         }
     }
@@ -120,6 +144,9 @@ impl Command {
             Self::Echo(amount) => load.echo(amount),
             Self::Ping(count) => load.ping(*count),
             Self::Last => load.last(),
+            Self::Rate(rate, time) => load.rate(*rate, *time),
+            Self::Short(count) => load.short(*count),
+            Self::Bulk(bytes) => load.bulk(*bytes),
         }
         .map(|report| report.to_string())
     }

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 /// Events taken with one call.
 const BATCH: i32 = 256;
@@ -60,6 +61,10 @@ impl Poller {
         self.control(libc::EPOLL_CTL_MOD, fd, index, interest)
     }
 
+    pub(crate) fn remove(&self, fd: RawFd) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_DEL, fd, 0, Interest::Read)
+    }
+
     fn control(&self, op: i32, fd: RawFd, index: usize, interest: Interest) -> io::Result<()> {
         let mut event = interest.event(index);
         // SAFETY: `event` lives through the call, which copies it.
@@ -70,18 +75,23 @@ impl Poller {
         Ok(())
     }
 
-    /// Waits until something is ready, at most `millis` (-1: without end), and
-    /// says how many events [`Poller::ready`] now has.
-    pub(crate) fn wait(&mut self, millis: i32) -> io::Result<usize> {
+    /// Waits until something is ready, at most so long, and says how many
+    /// events [`Poller::ready`] now has.
+    pub(crate) fn wait(&mut self, most: Duration) -> io::Result<usize> {
+        let most = libc::timespec {
+            tv_sec: most.as_secs() as libc::time_t,
+            tv_nsec: most.subsec_nanos().into(),
+        };
         loop {
             // SAFETY: the kernel writes at most BATCH events into a vector of
-            // that length.
+            // that length, and `most` lives through the call.
             let n = unsafe {
-                libc::epoll_wait(
+                libc::epoll_pwait2(
                     self.epoll.as_raw_fd(),
                     self.events.as_mut_ptr(),
                     BATCH,
-                    millis,
+                    &raw const most,
+                    std::ptr::null(),
                 )
             };
             if n >= 0 {
@@ -98,6 +108,20 @@ impl Poller {
     pub(crate) fn ready(&self, slot: usize) -> usize {
         self.events[slot].u64 as usize
     }
+}
+
+/// Throws away what a TCP socket received, without copying it: how many bytes,
+/// 0 at the end (MSG_TRUNC in tcp(7)).
+pub(crate) fn discard(fd: RawFd, most: usize) -> io::Result<usize> {
+    // SAFETY: with MSG_TRUNC TCP writes nothing to the buffer, which is none.
+    let n = unsafe { libc::recv(fd, std::ptr::null_mut(), most, libc::MSG_TRUNC) };
+    usize::try_from(n).map_err(|_| io::Error::last_os_error())
+}
+
+/// Lets waits of this thread end at the microsecond instead of 50 later.
+pub(crate) fn be_punctual() {
+    // SAFETY: this option takes a number of nanoseconds and no pointer.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) };
 }
 
 /// Raises the soft limit of open descriptors to the hard one, and says it.

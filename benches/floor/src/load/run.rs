@@ -19,10 +19,12 @@ pub(crate) enum Amount {
 }
 
 pub(crate) struct Load {
-    poller: Poller,
-    conns: Vec<Conn>,
-    question: Vec<u8>,
-    scratch: Vec<u8>,
+    pub(crate) to: SocketAddr,
+    pub(crate) count: usize,
+    pub(crate) poller: Poller,
+    pub(crate) conns: Vec<Conn>,
+    pub(crate) question: Vec<u8>,
+    pub(crate) scratch: Vec<u8>,
     opened_in: Duration,
     random: u64,
 }
@@ -37,10 +39,13 @@ impl Load {
         }
         let poller = Poller::new()?;
         let begun = Instant::now();
-        let conns = (0..conns)
+        let count = conns;
+        let conns = (0..count)
             .map(|index| Conn::open(to, index, &poller))
             .collect::<io::Result<Vec<_>>>()?;
         Ok(Self {
+            to,
+            count,
             poller,
             conns,
             question: (0..bytes).map(|at| b'!' + (at % 90) as u8).collect(),
@@ -135,8 +140,8 @@ impl Load {
     }
 }
 
-fn wait(poller: &mut Poller) -> io::Result<usize> {
-    match poller.wait(SILENCE.as_millis() as i32)? {
+pub(crate) fn wait(poller: &mut Poller) -> io::Result<usize> {
+    match poller.wait(SILENCE)? {
         0 => Err(io::Error::new(
             io::ErrorKind::TimedOut,
             "the server has not answered for 20 s",
@@ -145,20 +150,20 @@ fn wait(poller: &mut Poller) -> io::Result<usize> {
     }
 }
 
-struct Meter {
-    begun: Instant,
+pub(crate) struct Meter {
+    pub(crate) begun: Instant,
     cpu: u64,
 }
 
 impl Meter {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self {
             begun: Instant::now(),
             cpu: own_cpu_ns(),
         }
     }
 
-    fn report(&self, echoes: u64, times: Histogram) -> Report {
+    pub(crate) fn report(&self, echoes: u64, times: Histogram) -> Report {
         Report {
             echoes,
             wall_ns: self.begun.elapsed().as_nanos(),

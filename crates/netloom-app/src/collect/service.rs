@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use netloom_base::event::{Fields, Record};
-use netloom_base::{Code, Event, Failure, Side, Stage};
+use netloom_base::{Code, Event, Failure, Kind, SettingError, Side, Stage};
 use netloom_protocol::Service;
 use netloom_transport::scratch::with_scratch;
 use netloom_transport::{BoxFuture, Close, Conn, Cx};
@@ -108,23 +108,28 @@ async fn blocking<T: Send + 'static>(
 }
 
 impl Service for Collector {
-    fn begin<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<(), Failure>> {
-        Box::pin(async {
-            let (into, quotas) = (self.settings.into.clone(), self.quotas());
-            let (folder, unfinished) = blocking(move || Folder::open(&into, quotas)).await?;
-            if unfinished > 0 {
-                let fate = if quotas.keep_partial {
-                    "kept as partial"
-                } else {
-                    "removed"
-                };
-                let files = if unfinished == 1 { "file" } else { "files" };
-                let text = format!("{unfinished} unfinished {files} of an earlier run: {fate}");
-                cx.remark(&"".into(), text);
-            }
-            let _ = self.folder.set(Arc::new(folder)); // begun once
-            Ok(())
-        })
+    /// The disk is looked at here and now: nobody is served yet.
+    fn begin(self: Arc<Self>, cx: &Cx) -> Result<(), Failure> {
+        let quotas = self.quotas();
+        let (folder, unfinished) = Folder::open(&self.settings.into, quotas)?;
+        if unfinished > 0 {
+            let fate = if quotas.keep_partial {
+                "kept as partial"
+            } else {
+                "removed"
+            };
+            let files = if unfinished == 1 { "file" } else { "files" };
+            let text = format!("{unfinished} unfinished {files} of an earlier run: {fate}");
+            cx.remark(cx.service(), text);
+        }
+        let _ = self.folder.set(Arc::new(folder)); // begun once
+        Ok(())
+    }
+
+    fn refuses(&self, kind: Kind, _: bool) -> Option<SettingError> {
+        let message =
+            "a file is the bytes of a stream, whose end makes it whole; datagrams have none";
+        (kind == Kind::Datagram).then(|| SettingError::new("on", None, message))
     }
 
     fn risk(&self) -> Option<String> {

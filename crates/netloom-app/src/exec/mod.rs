@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use netloom_base::failure::Fact;
 use netloom_base::{
-    Code, Endpoint, Failure, Key, Role, SettingError, Settings, Side, Stack, Stage, Value, settings,
+    Code, Endpoint, Failure, Key, Kind, Role, SettingError, Settings, Side, Stack, Stage, Value,
+    settings,
 };
 use netloom_protocol::{Offer, Service, finish};
 use netloom_transport::exec::Stderr;
@@ -193,8 +194,12 @@ struct Each {
 }
 
 impl Service for Each {
-    fn begin<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<(), Failure>> {
-        Box::pin(async { cx.net().look(&self.program.stack) })
+    fn begin(self: Arc<Self>, cx: &Cx) -> Result<(), Failure> {
+        cx.net().look(&self.program.stack)
+    }
+
+    fn refuses(&self, kind: Kind, _: bool) -> Option<SettingError> {
+        no_stream(kind)
     }
 
     fn risk(&self) -> Option<String> {
@@ -226,6 +231,12 @@ impl Service for Each {
             ended.map_err(|failure| failure.at(&self.program.stack.endpoint))
         })
     }
+}
+
+/// What is said where a program would get single datagrams.
+fn no_stream(kind: Kind) -> Option<SettingError> {
+    let message = "a program reads a stream, and datagrams are none";
+    (kind == Kind::Datagram).then(|| SettingError::new("on", None, message))
 }
 
 fn full(most: usize) -> Failure {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use netloom_base::failure::Fact;
-use netloom_base::{Code, Failure, Side, Stage};
+use netloom_base::{Code, Failure, Kind, SettingError, Side, Stage};
 use netloom_protocol::{Service, finish};
 use netloom_transport::conn::{ConnFacts, Io};
 use netloom_transport::socket::Socket;
@@ -67,8 +67,12 @@ impl Shared {
 }
 
 impl Service for Shared {
-    fn begin<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<(), Failure>> {
-        Box::pin(async { cx.net().look(&self.program.stack) })
+    fn begin(self: Arc<Self>, cx: &Cx) -> Result<(), Failure> {
+        cx.net().look(&self.program.stack)
+    }
+
+    fn refuses(&self, kind: Kind, _: bool) -> Option<SettingError> {
+        super::no_stream(kind)
     }
 
     fn risk(&self) -> Option<String> {
@@ -227,7 +231,7 @@ impl Hub {
         let how = how.unwrap_or_else(|| format!("`{command}` ended"));
         if !cx.shutdown().is_draining() {
             cx.remark(
-                &"".into(),
+                cx.service(),
                 format!("{how}; the next client starts it again"),
             );
         }

@@ -54,7 +54,7 @@ pub use schemes::Schemes;
 pub use set::{EndpointSet, IntoIter};
 pub use stack::{Level, Role, Stack};
 
-use crate::settings::{Secret, Setting, Settings, Value};
+use crate::settings::{Key, Secret, Setting, Settings, Value};
 
 /// One address, as a person writes it: words, not yet their meaning.
 ///
@@ -250,6 +250,12 @@ impl Endpoint {
             None,
         );
         endpoint.reread()
+    }
+
+    /// Takes the options with these keys out, for whoever reads them before the
+    /// stack is. Their spans count in [`written`](Self::written), which stays.
+    pub fn take_options(&mut self, keys: &[Key]) -> Settings {
+        self.options.take(keys)
     }
 
     /// The same without its options.

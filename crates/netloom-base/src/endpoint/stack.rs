@@ -104,6 +104,46 @@ impl Stack {
         (!lower.levels.is_empty()).then_some(lower)
     }
 
+    /// What of it gives `wanted`: itself, or the highest of what stands beneath.
+    pub fn giving(&self, wanted: Kind) -> Option<Stack> {
+        let mut stack = self.clone();
+        while stack.kind() != wanted {
+            stack = stack.beneath()?;
+        }
+        Some(stack)
+    }
+
+    /// The endpoint that means these layers in the fewest words, without a path:
+    /// `tls://example.org:443` for what stands beneath `https://example.org/a`.
+    pub fn in_short(&self) -> Endpoint {
+        let words: Vec<&str> = self.levels.iter().map(|level| level.card.name).collect();
+        let mut shown = self.endpoint.clone();
+        shown.layers.clear();
+        let word = |text: &str| Word {
+            text: text.to_owned(),
+            span: 0..0,
+        };
+        // A word that stands for all that follows it takes their place; a
+        // transport stands for nothing.
+        for (place, level) in self.levels.iter().enumerate() {
+            let beneath = &words[place + 1..];
+            if let Some(scheme) = level.card.schemes.iter().find(|s| s.over == beneath) {
+                shown.scheme = word(scheme.name);
+                break;
+            }
+            shown.layers.push(word(level.card.name));
+        }
+        if let Some(port) = self.port {
+            shown.ports = Ports::from(port);
+        }
+        let owned = self.levels.iter().any(|level| level.card.owns_path);
+        if !owned {
+            shown.path.clear();
+            shown.query = None;
+        }
+        shown
+    }
+
     /// Complains, with a caret under the scheme, unless the stack gives `wanted`.
     pub fn require(&self, wanted: Kind) -> Result<(), EndpointError> {
         let gives = self.kind();

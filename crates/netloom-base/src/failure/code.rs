@@ -135,6 +135,7 @@ codes! {
     BIND_NO_SUCH_PATH = "bind.no-such-path", Bind, "the folder of the socket file does not exist";
     ACCEPT_NO_DESCRIPTORS = "accept.no-descriptors", Accept, "the listener is out of descriptors";
     CONNECT_REFUSED = "connect.refused.no-listener", Connect, "nothing listens on that port";
+    CONNECT_NO_TARGET = "connect.no-target", Connect, "no target is left that it could be carried to";
     CONNECT_TIMEOUT = "connect.timeout.dropped", Connect, "no answer came";
     CONNECT_NO_ROUTE = "connect.unreachable.no-route", Connect, "this host has no route there";
     CONNECT_NEIGHBOUR = "connect.unreachable.neighbour", Connect, "the host cannot be reached";
@@ -176,6 +177,7 @@ codes! {
     EXEC_FAILED = "exec.failed", Close, "the program ended with an error";
     FD_NOT_USABLE = "fd.not-usable", Create, "that descriptor cannot be used so";
     LIMIT_REACHED = "limit.reached", Accept, "a limit was reached";
+    LIMIT_QUEUE_TIMEOUT = "limit.queue-timeout", Connect, "no target had room in time";
     LIMIT_IDLE = "limit.idle", Recv, "nothing moved for as long as the idle limit allows";
     LIMIT_LIFETIME = "limit.lifetime", Recv, "the connection reached its lifetime";
     STUCK_HALF_OPEN = "stuck.half-open", Stuck, "the peer is gone without a word";

@@ -133,6 +133,8 @@ pub struct SettingError {
     pub key: String,
     /// Where that was written, in bytes of the text it came from.
     pub span: Option<Range<usize>>,
+    /// Which of several values it is about, where the key has a list.
+    pub value: Option<String>,
     /// Which bytes of the value are wrong; `None` where all of it is.
     pub part: Option<Range<usize>>,
     /// What is wrong, lower case, no full stop.
@@ -147,6 +149,7 @@ impl SettingError {
         SettingError {
             key: key.to_owned(),
             span,
+            value: None,
             part: None,
             message: message.into(),
             suggestion: None,
@@ -156,6 +159,18 @@ impl SettingError {
     /// Says which bytes of the value are wrong.
     pub fn within(mut self, part: Range<usize>) -> Self {
         self.part = Some(part);
+        self
+    }
+
+    /// Says which of several values is wrong.
+    pub fn of(mut self, value: impl Into<String>) -> Self {
+        self.value = Some(value.into());
+        self
+    }
+
+    /// Says the nearest valid form.
+    pub fn suggest(mut self, suggestion: impl Into<Option<String>>) -> Self {
+        self.suggestion = suggestion.into();
         self
     }
 

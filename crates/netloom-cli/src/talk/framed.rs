@@ -87,6 +87,7 @@ pub(super) async fn talk(
     let carried = Carried {
         forth: sent,
         back: received,
+        ..Carried::default()
     };
     let moved = Fact::Moved { received, sent };
     match ended {

@@ -76,7 +76,7 @@ fn main_key(kind: &dyn ServiceKind) -> Option<Key> {
 fn other_keys(kind: &dyn ServiceKind) -> Vec<Key> {
     kind.keys()
         .iter()
-        .filter(|key| Some(key.name) != kind.main_key())
+        .filter(|key| Some(key.name) != kind.main_key() && !kind.has_verb())
         .copied()
         .collect()
 }

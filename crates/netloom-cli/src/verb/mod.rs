@@ -4,6 +4,7 @@ mod completions;
 mod connect;
 mod doctor;
 mod explain;
+mod forward;
 mod listen;
 mod man;
 mod serve;
@@ -31,6 +32,7 @@ static VERBS: &[&dyn Verb] = &[
     &connect::Connect,
     &listen::Listen,
     &serve::Serve,
+    &forward::Forward,
     &wait::Wait,
     &explain::Explain,
     &doctor::Doctor,

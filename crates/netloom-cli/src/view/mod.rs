@@ -1,6 +1,5 @@
 //! How things are shown: plain text, or JSON Lines.
 
-mod json;
 mod plain;
 
 use std::io::{self, IsTerminal, Write};
@@ -11,9 +10,9 @@ use clap::ArgMatches;
 use netloom_base::event::Remark;
 use netloom_base::story::WIDTH;
 use netloom_base::{Diagnosis, Event, Failure, Fields, Record, Stage, Timestamp};
-use netloom_transport::cx::Stamped;
-
-pub(crate) use json::{line as json_line, now};
+use netloom_transport::Clock;
+use netloom_transport::cx::{OsClock, Stamped};
+pub(crate) use netloom_wire::record::line as json_line;
 
 /// The face a verb shows.
 #[derive(Clone)]
@@ -124,7 +123,7 @@ impl Face {
     /// Shows an event.
     pub(crate) fn event(&self, stamped: &Stamped) {
         if self.json {
-            self.out(&json::line(&stamped.event, stamped.at));
+            self.out(&json_line(&stamped.event, stamped.at));
         } else if let Some(text) =
             plain::event(&stamped.event, self.quiet, self.verbose, self.hints)
         {
@@ -135,7 +134,7 @@ impl Face {
     /// Shows a record that ends a verb: a story.
     pub(crate) fn record(&self, record: &dyn Record, plain: impl std::fmt::Display, at: Timestamp) {
         if self.json {
-            self.out(&json::line(record, at));
+            self.out(&json_line(record, at));
         } else if self.verbose {
             say(&plain.to_string());
         }
@@ -144,7 +143,7 @@ impl Face {
     /// Tells of something that was waited for.
     pub(crate) fn reached(&self, what: &(impl Record + std::fmt::Display)) {
         if self.json {
-            self.out(&json::line(what, now()));
+            self.out(&json_line(what, now()));
         } else {
             self.say(&what.to_string());
         }
@@ -160,7 +159,7 @@ impl Face {
     /// Writes a record that was asked for: in words, or as JSON.
     pub(crate) fn answer(&self, record: &dyn Record, plain: &str) {
         if self.json {
-            self.out(&json::line(record, now()));
+            self.out(&json_line(record, now()));
         } else {
             self.out(&self.shaded(plain));
         }
@@ -196,7 +195,7 @@ impl Face {
     /// Shows why something failed.
     pub(crate) fn diagnosis(&self, diagnosis: &Diagnosis) {
         if self.json {
-            self.out(&json::line(diagnosis, now()));
+            self.out(&json_line(diagnosis, now()));
         } else {
             say(&self.painted(&diagnosis.to_string()));
         }
@@ -207,6 +206,7 @@ impl Face {
         let event = Event::Listening {
             service: "".into(),
             endpoint: endpoint.to_owned(),
+            to: None,
             tool: None,
         };
         self.event(&Stamped { at: now(), event });
@@ -233,7 +233,7 @@ impl Face {
                 kind: "page",
                 text: text.to_owned(),
             };
-            self.out(&json::line(&page, now()));
+            self.out(&json_line(&page, now()));
         } else {
             self.out(text);
         }
@@ -246,7 +246,7 @@ impl Face {
                 kind: "done",
                 text: text.to_owned(),
             };
-            self.out(&json::line(&done, now()));
+            self.out(&json_line(&done, now()));
         } else {
             self.say(text);
         }
@@ -271,6 +271,11 @@ impl Face {
             _ => text.to_owned(),
         }
     }
+}
+
+/// Calendar time, for what is not an event.
+pub(crate) fn now() -> Timestamp {
+    OsClock::new().wall()
 }
 
 /// A record that is nothing but a text.

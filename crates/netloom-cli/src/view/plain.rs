@@ -28,6 +28,7 @@ pub(super) fn event(event: &Event, quiet: bool, verbose: bool, hints: bool) -> O
         Event::Listening {
             service,
             endpoint,
+            to,
             tool,
         } if hints => {
             let tool = tool
@@ -35,12 +36,15 @@ pub(super) fn event(event: &Event, quiet: bool, verbose: bool, hints: bool) -> O
                 .map_or_else(String::new, |tool| format!("   or   {tool}"));
             format!(
                 "listening {endpoint}{}\n  try     netloom connect {endpoint}{tool}",
-                of(service)
+                leading(service, to.as_deref())
             )
         }
         Event::Listening {
-            service, endpoint, ..
-        } => format!("listening {endpoint}{}", of(service)),
+            service,
+            endpoint,
+            to,
+            ..
+        } => format!("listening {endpoint}{}", leading(service, to.as_deref())),
         Event::Refused {
             service,
             count,
@@ -50,7 +54,11 @@ pub(super) fn event(event: &Event, quiet: bool, verbose: bool, hints: bool) -> O
         Event::Note(record) => {
             let mut line = Line::default();
             record.fields(&mut line);
-            format!("{}: {}{}", record.kind(), line.text, of(&line.service))
+            let whose = of(&line.service);
+            match record.in_words() {
+                Some(words) => format!("{words}{whose}"),
+                None => format!("{}: {}{whose}", record.kind(), line.text),
+            }
         }
         _ if !verbose => return None,
         Event::Opened {
@@ -77,6 +85,16 @@ pub(super) fn event(event: &Event, quiet: bool, verbose: bool, hints: bool) -> O
         _ => return None,
     };
     Some(text)
+}
+
+/// Whose an address is, and where it leads.
+fn leading(service: &str, to: Option<&str>) -> String {
+    match (service, to) {
+        ("", None) => String::new(),
+        ("", Some(to)) => format!(" (to {to})"),
+        (service, None) => format!(" ({service})"),
+        (service, Some(to)) => format!(" ({service} to {to})"),
+    }
 }
 
 /// A record's fields in one line; a text is shown alone, the rest with names,

@@ -152,6 +152,11 @@ known! {
         Possible "a router on the way rejects it" ("the kernel answers the same");
         "see what is known of the neighbours" => "ip neigh";
         "switch it on, or correct the address";
+    "connect.no-target":
+        Likely "no target is up, or nobody is in the list" ("what was tried is told above"),
+        Possible "fewer may be tried than there are" ("retries");
+        "see how one of them is" => "netloom explain {url}";
+        "name one more that is used only then: tcp://10.0.0.9:80,backup", "let more be tried: --retries 5";
     "connect.timeout.dropped":
         Likely "a firewall drops the packets, here or on the way" ("silence is what a drop rule gives"),
         Possible "the host is off" (""),
@@ -275,6 +280,11 @@ known! {
         Confirmed "as many connections are open as this service may have" ("the limit is told above");
         "see who is connected" => "ss -tn state established";
         "allow more: --max-conns N, or in the file: limits = { max-conns = N }", "or close idle ones sooner: --idle 1m, or limits = { idle = \"1m\" }";
+    "limit.queue-timeout":
+        Confirmed "every target that is up had as many connections as it may have" ("this connection waited in line for all that time"),
+        Possible "a target answers slowly, and its connections pile up" ("");
+        "see who is connected" => "ss -tn state established";
+        "allow more: max-conns=200 after the target, or --target-conns 200", "or wait longer: --queue-timeout 15s";
     "limit.idle":
         Confirmed "nothing moved for as long as the service allows" ("the service's own clock says so");
         "see when connections last moved" => "ss -tni";

@@ -1,16 +1,54 @@
 //! What this process or this host has run out of.
 
 use netloom_base::diagnosis::Verdict::{Confirmed, Likely, Possible};
+use netloom_base::failure::Fact;
 use netloom_base::{Code, Diagnosis, Failure};
 
 use super::Rule;
 use super::answers::Answers;
 use super::draft::{Draft, sudo};
 
-pub(super) const RULES: &[Rule] = &[no_descriptors];
+pub(super) const RULES: &[Rule] = &[no_descriptors, line_is_full];
 
 /// From here on `fs.file-max` is no limit: systemd sets it to 2^63 - 1.
 const ENDLESS: u64 = 1 << 62;
+
+/// Not the service is full, but the line of those who wait for its targets.
+fn line_is_full(failure: &Failure, _: &Answers) -> Option<Diagnosis> {
+    if failure.code() != Code::LIMIT_REACHED {
+        return None;
+    }
+    let allows = failure.facts().iter().find_map(|fact| match fact {
+        Fact::Limit {
+            name: "queue",
+            allows,
+        } => Some(*allows),
+        _ => None,
+    })?;
+    let draft = Draft::of(
+        failure,
+        failure.code(),
+        "every target has as many connections as it may have, and as many wait as may",
+    );
+    let draft = draft
+        .cause(
+            "more clients come than the targets were given room for",
+            Likely,
+            "the line was full when this one came",
+        )
+        .cause(
+            "a target answers slowly, and its connections pile up",
+            Possible,
+            "",
+        )
+        .fix("see who is connected", "ss -tn state established")
+        .advice("allow a target more: max-conns=200 after it, or --target-conns 200")
+        .advice(format!(
+            "or let more wait: --queue {}",
+            allows.saturating_mul(2).max(100)
+        ));
+    draft.done()
+}
 
 fn no_descriptors(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
     if !matches!(

@@ -1,14 +1,30 @@
 //! Carrying bytes between two connections, both ways at once.
+//!
+//! Each direction has three gears and shifts by itself ([`Gear`]). A pair at
+//! rest owns no buffer; one that is busy borrows its thread's scratch or a pipe
+//! of its thread's pool for as long as one poll lasts, and keeps one only while
+//! the receiver is slower than the sender.
+
+mod direction;
+mod shift;
+#[cfg(target_os = "linux")]
+mod splice;
+#[cfg(not(target_os = "linux"))]
+#[path = "unspliced.rs"]
+mod splice;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use netloom_base::{Failure, Stage};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use netloom_base::{Code, Failure, Stage};
 
 use crate::conn::{Close, Conn};
-use crate::scratch::with_scratch;
+use direction::{Direction, Trouble};
+
+pub use crate::gear::Gear;
 
 /// When a carried pair ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,43 +42,12 @@ pub struct Carried {
     pub forth: u64,
     /// Bytes from the second to the first.
     pub back: u64,
-}
-
-/// Carries bytes between `first` and `second` until both have ended, or as
-/// `until` says. The end of one direction is passed on and the other goes on:
-/// half-close is kept. Then both are closed in order.
-pub async fn carry(first: Conn, second: Conn, until: Until) -> Result<Carried, CarryFailure> {
-    let mut pair = Pair {
-        first,
-        second,
-        forth: Direction::default(),
-        back: Direction::default(),
-        until,
-    };
-    let result = std::future::poll_fn(|task| pair.poll(task)).await;
-    let carried = Carried {
-        forth: pair.forth.carried,
-        back: pair.back.carried,
-    };
-    match result {
-        Ok(()) => {
-            pair.first.close(Close::Orderly);
-            pair.second.close(Close::Orderly);
-            Ok(carried)
-        }
-        Err((side, stage, error)) => {
-            let conn = if side == End::First {
-                &pair.first
-            } else {
-                &pair.second
-            };
-            Err(CarryFailure {
-                end: side,
-                carried,
-                failure: conn.failure(stage, error),
-            })
-        }
-    }
+    /// How many of all these the kernel moved by itself.
+    pub spliced: u64,
+    /// The highest gear that either direction was in.
+    pub gear: Gear,
+    /// Which end was the first to say that it will say no more.
+    pub ended_first: Option<End>,
 }
 
 /// One of the two.
@@ -85,142 +70,166 @@ pub struct CarryFailure {
     pub failure: Failure,
 }
 
-struct Pair {
-    first: Conn,
-    second: Conn,
+/// Carries bytes between `first` and `second` until both have ended, or as
+/// `until` says. The end of one direction is passed on and the other goes on:
+/// half-close is kept. Then both are closed in order.
+///
+/// When one breaks, so does the other: whoever has not got all that was said to
+/// it sees a reset where the transport can, and not an end in order. The same
+/// happens when the future is dropped while bytes are under way.
+pub fn carry(first: Conn, second: Conn, until: Until) -> Carry {
+    Carry {
+        ends: Some((first, second)),
+        forth: Direction::default(),
+        back: Direction::default(),
+        until,
+        ended_first: None,
+        shown: (Gear::Idle, Gear::Idle),
+    }
+}
+
+/// Two connections whose bytes are being carried.
+#[must_use = "nothing is carried unless it is polled"]
+pub struct Carry {
+    /// Until it is over.
+    ends: Option<(Conn, Conn)>,
     forth: Direction,
     back: Direction,
     until: Until,
+    ended_first: Option<End>,
+    /// The gears that the seats were told of.
+    shown: (Gear, Gear),
 }
 
-impl Pair {
-    fn poll(&mut self, task: &mut Context<'_>) -> Poll<Result<(), (End, Stage, io::Error)>> {
+impl Carry {
+    /// What was carried up to now.
+    pub fn so_far(&self) -> Carried {
+        Carried {
+            forth: self.forth.carried(),
+            back: self.back.carried(),
+            spliced: self.forth.spliced() + self.back.spliced(),
+            gear: self.forth.top_gear().max(self.back.top_gear()),
+            ended_first: self.ended_first,
+        }
+    }
+
+    /// The gears that both directions are in now: forth and back. The seats of
+    /// both connections tell the same, to whoever does not own this.
+    pub fn gears(&self) -> (Gear, Gear) {
+        (self.forth.gear(), self.back.gear())
+    }
+
+    fn go_on(&mut self, task: &mut Context<'_>) -> Poll<Result<(), (End, Stage, io::Error)>> {
+        let Some((first, second)) = &mut self.ends else {
+            return Poll::Pending;
+        };
+        // Whoever ends last is not told so: both are closed at once.
+        let closes = |other: &Direction| self.until == Until::BothEnd && other.is_over();
         let forth = self
             .forth
-            .poll(&mut self.first, &mut self.second, task)
-            .map_err(|e| e.seen(End::First, End::Second))?;
+            .poll(first, second, closes(&self.back), task)
+            .map_err(|trouble| seen(trouble, End::First, End::Second))?;
+        if self.ended_first.is_none() && self.forth.has_heard_all() {
+            self.ended_first = Some(End::First);
+        }
         let back = self
             .back
-            .poll(&mut self.second, &mut self.first, task)
-            .map_err(|e| e.seen(End::Second, End::First))?;
-        let done = match self.until {
+            .poll(second, first, closes(&self.forth), task)
+            .map_err(|trouble| seen(trouble, End::Second, End::First))?;
+        if self.ended_first.is_none() && self.back.has_heard_all() {
+            self.ended_first = Some(End::Second);
+        }
+        let over = match self.until {
             Until::BothEnd => forth.is_ready() && back.is_ready(),
             Until::SecondEnds => back.is_ready(),
         };
-        if done {
-            Poll::Ready(Ok(()))
-        } else {
-            Poll::Pending
-        }
-    }
-}
-
-/// One direction. It owns a buffer only while the receiver is slower than the sender.
-#[derive(Default)]
-struct Direction {
-    tail: Vec<u8>,
-    sent: usize,
-    carried: u64,
-    state: State,
-}
-
-#[derive(Default, Clone, Copy, PartialEq, Eq)]
-enum State {
-    #[default]
-    Open,
-    /// The sender has said everything; the receiver is being told.
-    Ending,
-    Ended,
-}
-
-enum Trouble {
-    Reading(io::Error),
-    Writing(Stage, io::Error),
-}
-
-impl Trouble {
-    fn seen(self, from: End, to: End) -> (End, Stage, io::Error) {
-        match self {
-            Trouble::Reading(error) => (from, Stage::Recv, error),
-            Trouble::Writing(stage, error) => (to, stage, error),
-        }
-    }
-}
-
-impl Direction {
-    fn poll(
-        &mut self,
-        from: &mut Conn,
-        to: &mut Conn,
-        task: &mut Context<'_>,
-    ) -> Poll<Result<(), Trouble>> {
-        let sending = |error| Trouble::Writing(Stage::Send, error);
-        loop {
-            while self.sent < self.tail.len() {
-                match ready!(Pin::new(&mut *to).poll_write(task, &self.tail[self.sent..]))
-                    .map_err(sending)?
-                {
-                    0 => return Poll::Ready(Err(sending(io::ErrorKind::WriteZero.into()))),
-                    n => self.sent += n,
-                }
-            }
-            self.tail = Vec::new();
-            self.sent = 0;
-            match self.state {
-                State::Ended => return Poll::Ready(Ok(())),
-                State::Ending => {
-                    ready!(Pin::new(&mut *to).poll_shutdown(task))
-                        .map_err(|e| Trouble::Writing(Stage::Close, e))?;
-                    self.state = State::Ended;
-                }
-                State::Open => {
-                    match with_scratch(|scratch| self.pass_on(from, to, task, scratch)) {
-                        Poll::Ready(result) => result?,
-                        Poll::Pending => {
-                            // What was passed on must not wait for more to come.
-                            let _ = Pin::new(&mut *to).poll_flush(task).map_err(sending)?;
-                            return Poll::Pending;
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    fn pass_on(
-        &mut self,
-        from: &mut Conn,
-        to: &mut Conn,
-        task: &mut Context<'_>,
-        scratch: &mut [u8],
-    ) -> Poll<Result<(), Trouble>> {
-        let mut buf = ReadBuf::new(scratch);
-        ready!(Pin::new(from).poll_read(task, &mut buf)).map_err(Trouble::Reading)?;
-        let read = buf.filled();
-        if read.is_empty() {
-            self.state = State::Ending;
+        if over {
             return Poll::Ready(Ok(()));
         }
-        self.carried += read.len() as u64;
-        let mut sent = 0;
-        while sent < read.len() {
-            match Pin::new(&mut *to).poll_write(task, &read[sent..]) {
-                Poll::Ready(Ok(0)) => {
-                    return Poll::Ready(Err(Trouble::Writing(
-                        Stage::Send,
-                        io::ErrorKind::WriteZero.into(),
-                    )));
-                }
-                Poll::Ready(Ok(n)) => sent += n,
-                Poll::Ready(Err(error)) => {
-                    return Poll::Ready(Err(Trouble::Writing(Stage::Send, error)));
-                }
-                Poll::Pending => {
-                    self.tail = read[sent..].to_vec();
-                    break;
-                }
+        // A direction that is over, or whose receiver does not read, asks
+        // nothing of the other end: its limits pass all the same.
+        for (end, conn) in [(End::First, &mut *first), (End::Second, &mut *second)] {
+            conn.wait(task).map_err(|error| (end, Stage::Recv, error))?;
+        }
+        let gears = (self.forth.gear(), self.back.gear());
+        if gears != self.shown {
+            self.shown = gears;
+            if let Some(seat) = first.seat() {
+                seat.shifted(gears.0, gears.1);
+            }
+            if let Some(seat) = second.seat() {
+                seat.shifted(gears.1, gears.0);
             }
         }
-        Poll::Ready(Ok(()))
+        Poll::Pending
+    }
+
+    fn close(&mut self) {
+        if let Some((first, second)) = self.ends.take() {
+            first.close(Close::Orderly);
+            second.close(Close::Orderly);
+        }
+    }
+
+    /// `why` is a break of a connection; limits and whoever has had enough
+    /// break nothing.
+    fn cut(&mut self, broken: bool) {
+        if let Some((first, second)) = self.ends.take() {
+            first.close(self.back.parting(broken));
+            second.close(self.forth.parting(broken));
+        }
+    }
+}
+
+impl Future for Carry {
+    type Output = Result<Carried, CarryFailure>;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.go_on(task) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => {
+                self.close();
+                Poll::Ready(Ok(self.so_far()))
+            }
+            Poll::Ready(Err((end, stage, error))) => {
+                let has_had_enough = error.kind() == io::ErrorKind::BrokenPipe;
+                let failure = match (&self.ends, end) {
+                    (Some((conn, _)), End::First) | (Some((_, conn)), End::Second) => {
+                        conn.failure(stage, error)
+                    }
+                    (None, _) => Failure::from_io(stage, error),
+                };
+                self.cut(!has_had_enough && !is_ours(failure.code()));
+                Poll::Ready(Err(CarryFailure {
+                    end,
+                    carried: self.so_far(),
+                    failure,
+                }))
+            }
+        }
+    }
+}
+
+impl Drop for Carry {
+    fn drop(&mut self) {
+        self.cut(false);
+    }
+}
+
+/// Whether it is we who end it, by a limit.
+fn is_ours(code: Code) -> bool {
+    [
+        Code::LIMIT_IDLE,
+        Code::LIMIT_LIFETIME,
+        Code::GREET_TIMEOUT,
+        Code::STOPPED,
+    ]
+    .contains(&code)
+}
+
+fn seen(trouble: Trouble, from: End, to: End) -> (End, Stage, io::Error) {
+    match trouble {
+        Trouble::Reading(error) => (from, Stage::Recv, error),
+        Trouble::Writing(stage, error) => (to, stage, error),
     }
 }

@@ -157,6 +157,11 @@ impl Cores {
         self.0.cores.len()
     }
 
+    /// Whether their number is fixed: all run from the start.
+    pub fn is_fixed(&self) -> bool {
+        matches!(self.0.threads, Threads::Fixed(_))
+    }
+
     /// How many cores run.
     pub fn running(&self) -> usize {
         self.0.running.load(Ordering::Acquire)

@@ -1,7 +1,5 @@
 //! What a program says on standard error, told line by line.
 
-use std::sync::Arc;
-
 use tokio::io::AsyncReadExt;
 use tokio::process::ChildStderr;
 
@@ -14,7 +12,6 @@ const LONGEST: usize = 1024;
 /// of the events that falls behind holds up neither this nor the program.
 pub(super) fn tell(mut stderr: ChildStderr, name: &str, cx: &Cx) {
     let (name, told) = (name.to_owned(), cx.clone());
-    let service: Arc<str> = "".into();
     cx.spawn_loose(async move {
         let mut lines = Lines::default();
         let mut chunk = [0; 1024];
@@ -22,7 +19,10 @@ pub(super) fn tell(mut stderr: ChildStderr, name: &str, cx: &Cx) {
             let read = stderr.read(&mut chunk).await.unwrap_or(0);
             let mut say = |line: &[u8]| {
                 let shown = String::from_utf8_lossy(line);
-                told.remark(&service, format!("{name} says: {}", shown.escape_debug()));
+                told.remark(
+                    told.service(),
+                    format!("{name} says: {}", shown.escape_debug()),
+                );
             };
             if read == 0 {
                 return lines.end(&mut say);

@@ -11,6 +11,7 @@
 
 mod config;
 mod server;
+mod services;
 mod sift;
 mod survey;
 #[cfg(test)]
@@ -29,10 +30,10 @@ use tokio::runtime::{Handle, Id};
 
 use crate::BoxFuture;
 use crate::cx::Cx;
-use crate::net::{Found, NameServer, RESOLVE_TIMEOUT, Resolver};
+use crate::net::{Found, NameServer, RESOLVE_TIMEOUT, Resolver, Services};
 use crate::sys::{LookupError, getaddrinfo};
 pub use config::Config;
-use server::{Asked, Family, Servers};
+use server::{Asked, Record, Servers};
 use sift::{Kind, hosts_file, kind, loopbacks};
 use verdict::{Candidate, SystemSaid, Verdict};
 
@@ -202,6 +203,14 @@ impl Resolver for Dns {
         Box::pin(self.find(name, cx))
     }
 
+    fn services<'a>(
+        &'a self,
+        name: &'a str,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<Services, Failure>> {
+        Box::pin(self.find_services(name, cx))
+    }
+
     fn name_servers<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Vec<NameServer>, String>> {
         Box::pin(async move { Ok(self.servers()?.survey(cx).await) })
     }
@@ -233,8 +242,8 @@ async fn ask_dns(servers: &Servers, name: &str, limit: Duration, cx: &Cx) -> Vec
             break;
         }
         let asked = cx.now();
-        let four = servers.ask(&full, Family::V4, left, cx);
-        let six = servers.ask(&full, Family::V6, left, cx);
+        let four = servers.ask(&full, Record::A, left, cx);
+        let six = servers.ask(&full, Record::Aaaa, left, cx);
         let (four, six) = beside(cx, four, Asked::found, six, Asked::found).await;
         let candidate = Candidate {
             name: full,

@@ -16,31 +16,45 @@ use hickory_resolver::config::{
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::RecordType;
+use hickory_resolver::proto::rr::{RData, RecordType};
 use netloom_base::failure::Errno;
 
 use super::Pace;
 use super::config::Config;
 use super::udp::Hearing;
 use crate::cx::Cx;
+use crate::net::Served;
 use crate::race::{Run, stagger};
 
 /// How many answers of one server are kept for as long as they may be.
 const CACHE: u64 = 256;
 
-/// An address family, as DNS asks for it.
+/// What DNS is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Family {
-    V4,
-    V6,
+pub(super) enum Record {
+    /// IPv4 addresses.
+    A,
+    /// IPv6 addresses.
+    Aaaa,
+    /// Where a service is (RFC 2782).
+    Srv,
 }
 
-impl Family {
+impl Record {
     /// The record's name.
-    pub(super) fn record(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
-            Family::V4 => "A",
-            Family::V6 => "AAAA",
+            Record::A => "A",
+            Record::Aaaa => "AAAA",
+            Record::Srv => "SRV",
+        }
+    }
+
+    /// What it tells.
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Record::A | Record::Aaaa => "an address",
+            Record::Srv => "a server",
         }
     }
 }
@@ -49,6 +63,7 @@ impl Family {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
     Addresses(Vec<IpAddr>),
+    Services(Vec<Served>),
     /// The name exists without such a record.
     NoData,
     /// NXDOMAIN.
@@ -61,7 +76,7 @@ pub(super) enum Answer {
 impl Answer {
     /// Whether another server would have to say the same.
     fn is_final(&self) -> bool {
-        matches!(self, Answer::Addresses(_) | Answer::NoData | Answer::NoName)
+        !matches!(self, Answer::Error(_) | Answer::Silence)
     }
 }
 
@@ -69,11 +84,13 @@ impl Answer {
 pub(super) struct Heard {
     pub(super) answer: Answer,
     pub(super) remembered: bool,
+    /// How long it may be kept, where it says so.
+    pub(super) ttl: Option<Duration>,
 }
 
 /// What all servers said of one record.
 pub(super) struct Asked {
-    pub(super) family: Family,
+    pub(super) record: Record,
     pub(super) runs: Vec<Run<SocketAddr, Heard>>,
     pub(super) took: Duration,
 }
@@ -89,7 +106,15 @@ impl Asked {
     }
 
     pub(super) fn found(&self) -> bool {
-        matches!(self.answer(), Answer::Addresses(_))
+        matches!(self.answer(), Answer::Addresses(_) | Answer::Services(_))
+    }
+
+    /// How long the answer that counts may be kept.
+    pub(super) fn ttl(&self) -> Option<Duration> {
+        let answers = self.runs.iter().filter_map(|run| run.result.as_ref());
+        answers
+            .filter(|heard| heard.answer.is_final())
+            .find_map(|heard| heard.ttl)
     }
 }
 
@@ -128,15 +153,16 @@ impl Servers {
     }
 
     /// Asks for one record of a full name.
-    pub(super) async fn ask(&self, full: &str, family: Family, within: Duration, cx: &Cx) -> Asked {
+    pub(super) async fn ask(&self, full: &str, record: Record, within: Duration, cx: &Cx) -> Asked {
         let began = cx.now();
         let ask = |&place: &usize| async move {
             let left = within.saturating_sub(cx.now() - began);
             let server = &self.each[place];
-            let heard = cx.timeout(left, server.lookup(full, family)).await;
+            let heard = cx.timeout(left, server.lookup(full, record)).await;
             heard.unwrap_or(Heard {
                 answer: Answer::Silence,
                 remembered: false,
+                ttl: None,
             })
         };
         let field = 0..self.each.len();
@@ -151,7 +177,7 @@ impl Servers {
             result: run.result,
         };
         Asked {
-            family,
+            record,
             runs: runs.into_iter().map(by_server).collect(),
             took: cx.now() - began,
         }
@@ -187,12 +213,13 @@ impl Server {
         })
     }
 
-    async fn lookup(&self, full: &str, family: Family) -> Heard {
-        let record = match family {
-            Family::V4 => RecordType::A,
-            Family::V6 => RecordType::AAAA,
+    async fn lookup(&self, full: &str, record: Record) -> Heard {
+        let kind = match record {
+            Record::A => RecordType::A,
+            Record::Aaaa => RecordType::AAAA,
+            Record::Srv => RecordType::SRV,
         };
-        let mut work = pin!(self.resolver.lookup(full, record));
+        let mut work = pin!(self.resolver.lookup(full, kind));
         // What is ready before a packet could come was in the cache.
         let at_once = poll_fn(|task| {
             Poll::Ready(match work.as_mut().poll(task) {
@@ -205,10 +232,12 @@ impl Server {
             Some(result) => (result, true),
             None => (work.await, false),
         };
+        let ttl = result.as_ref().ok().and_then(kept);
         let answer = self.read(result);
         Heard {
             remembered: at_once && answer.is_final(),
             answer,
+            ttl,
         }
     }
 
@@ -229,10 +258,11 @@ fn read(result: Result<Lookup, NetError>) -> Answer {
                 .iter()
                 .filter_map(|record| record.data.ip_addr())
                 .collect();
-            return if addresses.is_empty() {
-                Answer::NoData
-            } else {
-                Answer::Addresses(addresses)
+            let services: Vec<Served> = lookup.answers().iter().filter_map(served).collect();
+            return match (addresses.is_empty(), services.is_empty()) {
+                (false, _) => Answer::Addresses(addresses),
+                (true, false) => Answer::Services(services),
+                (true, true) => Answer::NoData,
             };
         }
         Err(error) => error,
@@ -252,6 +282,24 @@ fn read(result: Result<Lookup, NetError>) -> Answer {
         }),
         other => Answer::Error(other.to_string().into()),
     }
+}
+
+/// How long all of an answer may be kept: what was remembered says how long still.
+fn kept(lookup: &Lookup) -> Option<Duration> {
+    let least = lookup.answers().iter().map(|record| record.ttl).min();
+    least.map(|seconds| Duration::from_secs(seconds.into()))
+}
+
+fn served(record: &hickory_resolver::proto::rr::Record) -> Option<Served> {
+    let RData::SRV(srv) = &record.data else {
+        return None;
+    };
+    Some(Served {
+        host: srv.target.to_ascii().trim_end_matches('.').to_owned(),
+        port: srv.port,
+        priority: srv.priority,
+        weight: srv.weight,
+    })
 }
 
 /// A response code by its name in the registry (RFC 6895 §2.3).

@@ -23,7 +23,9 @@ impl Servers {
             match answer.map(|result| server.read(result)) {
                 // The answer has no addresses in it; a server that knows only
                 // the names it is given says that there is no such name.
-                Some(Answer::Addresses(_) | Answer::NoData | Answer::NoName) => None,
+                Some(
+                    Answer::Addresses(_) | Answer::Services(_) | Answer::NoData | Answer::NoName,
+                ) => None,
                 Some(Answer::Error(error)) => Some(error.into_owned()),
                 Some(Answer::Silence) | None => Some("nothing".to_owned()),
             }

@@ -8,7 +8,7 @@ use netloom_base::{Code, Failure, Moment, Side, Stage};
 
 use super::Pace;
 use super::config::Config;
-use super::server::{Answer, Asked, Family, Heard};
+use super::server::{Answer, Asked, Heard, Record};
 use crate::cx::Cx;
 use crate::net::Found;
 use crate::race::Run;
@@ -36,6 +36,12 @@ impl Candidate {
             }
         }
         all
+    }
+
+    /// How long its addresses may be kept.
+    fn ttl(&self) -> Option<Duration> {
+        let found = self.families().filter(|asked| asked.found());
+        found.filter_map(Asked::ttl).min()
     }
 
     pub(super) fn found(&self) -> bool {
@@ -183,6 +189,7 @@ impl<'a> Verdict<'a> {
                 addresses: addresses.clone(),
                 steps,
                 facts: notes,
+                ttl: self.candidates.iter().find_map(Candidate::ttl),
             });
         }
         let answers: Vec<Fact> = self.candidates.iter().flat_map(answers).collect();
@@ -194,6 +201,7 @@ impl<'a> Verdict<'a> {
                 addresses,
                 steps,
                 facts: self.facts,
+                ttl: None,
             }),
             None => Err(self.failure(steps, cx)),
         }
@@ -254,17 +262,11 @@ impl<'a> Verdict<'a> {
         for candidate in &self.candidates {
             let name = candidate.name.trim_end_matches('.');
             for asked in candidate.families() {
-                let record = asked.family.record();
-                steps.extend(asked.runs.iter().map(|run| Step {
-                    stage: Stage::Resolve,
-                    to: format!("{name} {record} at {}{}", run.who, remembered(run)),
-                    failed: failed(run),
-                    took: run.took,
-                }));
+                steps.extend(steps_of(name, asked));
             }
             steps.extend(late(candidate).map(|family| Step {
                 stage: Stage::Resolve,
-                to: format!("{name} {}", family.record()),
+                to: format!("{name} {}", family.name()),
                 failed: Some(Code::RESOLVE_SLOW),
                 took: candidate.took,
             }));
@@ -299,7 +301,7 @@ impl<'a> Verdict<'a> {
             told.push(format!(
                 "{} answered for {} after {} ms",
                 answered.who,
-                asked.family.record(),
+                asked.record.name(),
                 asked.took.as_millis()
             ));
             told.extend(
@@ -311,7 +313,7 @@ impl<'a> Verdict<'a> {
         told.extend(late(candidate).map(|family| {
             format!(
                 "{} was not answered within {} ms and not waited for",
-                family.record(),
+                family.name(),
                 candidate.took.as_millis()
             )
         }));
@@ -326,6 +328,17 @@ impl<'a> Verdict<'a> {
     }
 }
 
+/// Every server that was asked one question about a name.
+pub(super) fn steps_of<'a>(name: &'a str, asked: &'a Asked) -> impl Iterator<Item = Step> + 'a {
+    let record = asked.record.name();
+    asked.runs.iter().map(move |run| Step {
+        stage: Stage::Resolve,
+        to: format!("{name} {record} at {}{}", run.who, remembered(run)),
+        failed: failed(run),
+        took: run.took,
+    })
+}
+
 /// A name that is never asked for.
 pub(super) fn never(name: &str) -> Failure {
     Failure::new(Stage::Resolve, Side::Us, Code::RESOLVE_NO_SUCH_NAME)
@@ -337,10 +350,10 @@ pub(super) fn never(name: &str) -> Failure {
 }
 
 /// The family that was given up because the other had addresses.
-fn late(candidate: &Candidate) -> Option<Family> {
+fn late(candidate: &Candidate) -> Option<Record> {
     match (&candidate.four, &candidate.six) {
-        (None, _) => Some(Family::V4),
-        (_, None) => Some(Family::V6),
+        (None, _) => Some(Record::A),
+        (_, None) => Some(Record::Aaaa),
         _ => None,
     }
 }
@@ -358,7 +371,7 @@ fn remembered(run: &Run<SocketAddr, Heard>) -> &'static str {
 
 fn failed(run: &Run<SocketAddr, Heard>) -> Option<Code> {
     match answer_of(run) {
-        Some(Answer::Addresses(_)) => None,
+        Some(Answer::Addresses(_) | Answer::Services(_)) => None,
         Some(Answer::NoData) => Some(Code::RESOLVE_NO_ADDRESS),
         Some(Answer::NoName) => Some(Code::RESOLVE_NO_SUCH_NAME),
         Some(Answer::Error(_)) => Some(Code::RESOLVE_SERVER_FAILED),
@@ -368,23 +381,27 @@ fn failed(run: &Run<SocketAddr, Heard>) -> Option<Code> {
 
 /// Every answer as a fact.
 fn answers(candidate: &Candidate) -> Vec<Fact> {
+    candidate.families().flat_map(said_by).collect()
+}
+
+/// What each server answered to one question, as facts.
+pub(super) fn said_by(asked: &Asked) -> impl Iterator<Item = Fact> + '_ {
     let fact = |asked: &Asked, run: &Run<SocketAddr, Heard>| Fact::Answered {
         server: run.who,
-        asked: asked.family.record(),
+        asked: asked.record.name(),
         answer: match answer_of(run) {
             Some(Answer::Addresses(some)) if some.len() == 1 => "1 address".into(),
             Some(Answer::Addresses(some)) => format!("{} addresses", some.len()).into(),
-            Some(Answer::NoData) => "NOERROR without an address".into(),
+            Some(Answer::Services(some)) if some.len() == 1 => "1 server".into(),
+            Some(Answer::Services(some)) => format!("{} servers", some.len()).into(),
+            Some(Answer::NoData) => format!("NOERROR without {}", asked.record.kind()).into(),
             Some(Answer::NoName) => "NXDOMAIN".into(),
             Some(Answer::Error(error)) => error.clone(),
             Some(Answer::Silence) | None => "nothing".into(),
         },
         took: run.took,
     };
-    candidate
-        .families()
-        .flat_map(|asked| asked.runs.iter().map(move |run| fact(asked, run)))
-        .collect()
+    asked.runs.iter().map(move |run| fact(asked, run))
 }
 
 fn system_fact(said: &SystemSaid) -> Fact {

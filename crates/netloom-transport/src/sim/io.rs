@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::world::World;
+use crate::BoxFuture;
 use crate::conn::{Close, ConnFacts, Io, Peer};
 use crate::socket::Socket;
 
@@ -84,6 +85,17 @@ impl Io for SimIo {
             local: addr(self.side),
             peer: addr(1 - self.side),
         }
+    }
+
+    fn gone(&mut self) -> BoxFuture<'_, io::Error> {
+        Box::pin(std::future::poll_fn(|cx| {
+            let reset = self.world.lock().is_reset(self.id, self.side, cx.waker());
+            if reset {
+                Poll::Ready(io::ErrorKind::ConnectionReset.into())
+            } else {
+                Poll::Pending
+            }
+        }))
     }
 
     fn into_socket(self: Box<Self>) -> Result<Socket, Box<dyn Io>> {

@@ -13,7 +13,7 @@ use super::world::World;
 use crate::BoxFuture;
 use crate::conn::{ConnFacts, Peer};
 use crate::cx::Cx;
-use crate::net::{Assembly, Found, Layer, Resolver};
+use crate::net::{Assembly, Found, Layer, Resolver, Services};
 
 /// The simulated network. Cheap to clone; every clone is the same network.
 #[derive(Clone)]
@@ -51,6 +51,17 @@ impl SimNet {
         let mut state = self.0.lock();
         let host = state.host(host);
         state.hosts[host].addresses = addresses;
+    }
+
+    /// What is answered to whoever asks for `name`, instead of a host's
+    /// addresses: these, or a failure with this code.
+    pub fn name(&self, name: &str, answer: Result<Found, Code>) {
+        self.0.lock().names.insert(name.to_owned(), answer);
+    }
+
+    /// What is answered to whoever asks where the service `name` is.
+    pub fn service(&self, name: &str, answer: Result<Services, Code>) {
+        self.0.lock().services.insert(name.to_owned(), answer);
     }
 
     /// Makes every link that is not yet used or set carry like this.
@@ -141,13 +152,30 @@ impl Resolver for Names {
                 return Ok(vec![IpAddr::from([127, 0, 0, 1])].into());
             }
             let state = self.0.lock();
+            if let Some(answer) = state.names.get(name) {
+                return answer.clone().map_err(|code| unknown(name, code));
+            }
             match state.hosts.iter().find(|host| &*host.name == name) {
                 Some(host) => Ok(host.addresses.clone().into()),
-                None => Err(
-                    Failure::new(Stage::Resolve, Side::Us, Code::RESOLVE_NO_SUCH_NAME)
-                        .message(format!("no address for `{name}`")),
-                ),
+                None => Err(unknown(name, Code::RESOLVE_NO_SUCH_NAME)),
             }
         })
     }
+
+    fn services<'a>(
+        &'a self,
+        name: &'a str,
+        _: &'a Cx,
+    ) -> BoxFuture<'a, Result<Services, Failure>> {
+        Box::pin(async move {
+            match self.0.lock().services.get(name) {
+                Some(answer) => answer.clone().map_err(|code| unknown(name, code)),
+                None => Err(unknown(name, Code::RESOLVE_NO_SUCH_NAME)),
+            }
+        })
+    }
+}
+
+fn unknown(name: &str, code: Code) -> Failure {
+    Failure::new(Stage::Resolve, Side::Us, code).message(format!("no address for `{name}`"))
 }

@@ -348,6 +348,18 @@ impl State {
         self.credit(id, side);
     }
 
+    /// Whether this end was reset; wakes `waker` when it is.
+    pub(super) fn is_reset(&mut self, id: u64, side: usize, waker: &Waker) -> bool {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return true;
+        };
+        let end = &mut stream.ends[side];
+        if !end.reset {
+            end.writer = Some(waker.clone());
+        }
+        end.reset
+    }
+
     pub(super) fn shut(&mut self, id: u64, side: usize) {
         let Some(stream) = self.streams.get_mut(&id) else {
             return;

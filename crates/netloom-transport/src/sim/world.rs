@@ -5,13 +5,14 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use netloom_base::Moment;
+use netloom_base::{Code, Moment};
 
 use super::executor::Executor;
 use super::link::{Line, Link};
 use super::listen::Queue;
 use super::stream::Stream;
 use super::udp::Inbox;
+use crate::net::{Found, Services};
 
 /// The whole network behind one lock.
 pub(super) struct World(Mutex<State>);
@@ -22,6 +23,9 @@ pub(super) struct State {
     executor: Arc<Executor>,
     random: fastrand::Rng,
     pub(super) hosts: Vec<Host>,
+    /// What the resolver says instead of a host's addresses.
+    pub(super) names: BTreeMap<String, Result<Found, Code>>,
+    pub(super) services: BTreeMap<String, Result<Services, Code>>,
     link: Link,
     lines: BTreeMap<(usize, usize), Line>,
     pub(super) listeners: Ports<Queue>,
@@ -56,6 +60,8 @@ impl World {
                 executor,
                 random: fastrand::Rng::with_seed(seed),
                 hosts: Vec::new(),
+                names: BTreeMap::new(),
+                services: BTreeMap::new(),
                 link: Link::default(),
                 lines: BTreeMap::new(),
                 listeners: Ports::default(),

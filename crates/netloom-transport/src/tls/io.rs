@@ -13,6 +13,7 @@ use tokio_rustls::TlsStream;
 use super::blame::Late;
 use super::codes;
 use super::sniff::Sniff;
+use crate::BoxFuture;
 use crate::conn::{Close, ConnFacts, Io};
 use crate::cx::Events;
 use crate::socket::Socket;
@@ -99,6 +100,13 @@ impl Io for TlsIo {
 
     fn alpn(&self) -> Option<&[u8]> {
         self.stream.get_ref().1.alpn_protocol()
+    }
+
+    fn gone(&mut self) -> BoxFuture<'_, io::Error> {
+        match &mut self.stream {
+            TlsStream::Client(stream) => stream.get_mut().0.below.gone(),
+            TlsStream::Server(stream) => stream.get_mut().0.below.gone(),
+        }
     }
 
     fn into_socket(self: Box<Self>) -> Result<Socket, Box<dyn Io>> {

@@ -5,8 +5,9 @@
 //! this program share it. A group's address is shared with everybody by
 //! nature, and has one socket: each would get a copy.
 
+use std::collections::VecDeque;
 use std::net::{Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use netloom_base::endpoint::Host;
 use netloom_base::failure::Fact;
@@ -211,8 +212,9 @@ struct UdpBound {
     options: BindOptions,
     only_own_family: bool,
     learned: Vec<Fact>,
-    /// The socket that took the address, until a reactor takes it.
-    first: Mutex<Option<Socket>>,
+    /// The socket that took the address and those beside it, until reactors
+    /// take them.
+    held: Mutex<VecDeque<Socket>>,
 }
 
 impl UdpBound {
@@ -224,8 +226,24 @@ impl UdpBound {
             options,
             only_own_family: held.only_own_family,
             learned: held.learned,
-            first: Mutex::new(Some(held.socket)),
+            held: Mutex::new([held.socket].into()),
         }
+    }
+
+    fn held(&self) -> MutexGuard<'_, VecDeque<Socket>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there can be several sockets, which share the peers.
+    fn can_be_shared(&self) -> bool {
+        cfg!(unix) && !self.is_shared()
+    }
+
+    fn another(&self) -> Result<Socket, Failure> {
+        let socket = prepare(self.addr, &self.options, self.only_own_family)?;
+        share(&socket)?;
+        bind_to(&socket, self.addr)?;
+        Ok(socket)
     }
 }
 
@@ -235,19 +253,10 @@ impl BoundDatagrams for UdpBound {
     }
 
     fn socket(&self) -> Result<Option<Box<dyn Datagrams>>, Failure> {
-        let first = self
-            .first
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let socket = match first {
+        let held = self.held().pop_front();
+        let socket = match held {
             Some(socket) => socket,
-            None if cfg!(unix) && !self.is_shared() => {
-                let socket = prepare(self.addr, &self.options, self.only_own_family)?;
-                share(&socket)?;
-                bind_to(&socket, self.addr)?;
-                socket
-            }
+            None if self.can_be_shared() => self.another()?,
             None => return Ok(None),
         };
         let manner = Manner {
@@ -259,6 +268,14 @@ impl BoundDatagrams for UdpBound {
             ..Manner::default()
         };
         Ok(Some(Box::new(Mailbox::new(socket, manner)?)))
+    }
+
+    fn share_among(&self, sockets: usize) -> Result<(), Failure> {
+        let mut held = self.held();
+        while self.can_be_shared() && held.len() < sockets {
+            held.push_back(self.another()?);
+        }
+        Ok(())
     }
 
     fn try_with(&self) -> Option<String> {

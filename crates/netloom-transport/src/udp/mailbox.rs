@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::slice;
 use std::task::{Context, Poll, ready};
 
 use netloom_base::failure::Fact;
@@ -12,22 +13,23 @@ use tokio::io::unix::AsyncFd;
 use super::blame::Known;
 use super::manner::Manner;
 use super::name::{self, Said};
-use super::sys::{self, BATCH, Inbox, Outbox};
+use super::segments::Joining;
+use super::sys::{self, BATCH, Inbox, Outbox, with_inbox, with_outbox};
 use crate::conn::{ConnFacts, Peer};
-use crate::datagrams::{Batch, Datagrams, Lost, Outgoing, Received};
+use crate::datagrams::{Batch, Datagrams, LARGEST, Lost, Outgoing, Received};
 use crate::errqueue;
 
 /// A datagram socket.
 pub(crate) struct Mailbox {
     socket: AsyncFd<Socket>,
-    inbox: Inbox,
-    outbox: Outbox,
     manner: Manner,
     lost: Lost,
     /// The kernel's own count, which begins again after 2³².
     drops: u32,
     /// By how many of its interfaces the next datagram has left already.
     left_by: usize,
+    /// Which datagrams may go to the kernel as one message.
+    joining: Joining,
 }
 
 impl Mailbox {
@@ -42,40 +44,20 @@ impl Mailbox {
                 1,
             );
         }
+        let is_ip = matches!(manner.local, Some(Peer::Ip(_)));
+        if is_ip && manner.room >= LARGEST {
+            // What came together stays together, where there is room for it.
+            let _ = sys::set(socket.as_fd(), libc::SOL_UDP, sys::UDP_GRO, 1);
+        }
         let socket = sys::watch(socket).map_err(|error| Failure::from_io(Stage::Create, error))?;
         Ok(Mailbox {
             socket,
-            inbox: Inbox::new(),
-            outbox: Outbox::new(),
             manner,
             lost: Lost::default(),
             drops: 0,
             left_by: 0,
+            joining: if is_ip { Joining::ON } else { Joining::OFF },
         })
-    }
-
-    fn take(&mut self, count: usize, batch: &mut Batch) {
-        let room = batch.room();
-        for slot in 0..count {
-            let came = self.inbox.came(slot);
-            let said = name::said(came.control);
-            let truncated = came.len > room;
-            let of = Received {
-                from: name::read(came.name).unwrap_or_else(|| Peer::Named("".into())),
-                to: said.to,
-                interface: said.interface,
-                truncated_from: truncated.then_some(came.len),
-            };
-            self.lost.truncated += u64::from(truncated);
-            batch.came_whole(slot, came.len, of);
-            if let Said {
-                dropped: Some(now), ..
-            } = said
-            {
-                self.lost.dropped += u64::from(now.wrapping_sub(self.drops));
-                self.drops = now;
-            }
-        }
     }
 
     fn failed(&self, error: io::Error, to: Option<&Peer>, bytes: Option<usize>) -> Failure {
@@ -102,9 +84,101 @@ impl Mailbox {
     }
 }
 
-/// Sends a run as far as the kernel has room, `left_by` interfaces of its first
-/// datagram left out, and says how many went whole.
-fn send(
+/// Puts what one call received into the batch, and counts what was lost.
+fn take(inbox: &Inbox, count: usize, batch: &mut Batch, lost: &mut Lost, drops: &mut u32) {
+    let room = batch.room();
+    for slot in 0..count {
+        let came = inbox.came(slot);
+        let said = name::said(came.control);
+        let truncated = came.len > room;
+        let of = Received {
+            from: name::read(came.name).unwrap_or_else(|| Peer::Named("".into())),
+            to: said.to,
+            interface: said.interface,
+            truncated_from: truncated.then_some(came.len),
+        };
+        lost.truncated += u64::from(truncated);
+        match said.segment {
+            Some(segment) if segment < came.len => batch.came(slot, came.len, segment, &of),
+            _ => batch.came_whole(slot, came.len, of),
+        }
+        if let Said {
+            dropped: Some(now), ..
+        } = said
+        {
+            lost.dropped += u64::from(now.wrapping_sub(*drops));
+            *drops = now;
+        }
+    }
+}
+
+/// Sends a run, one datagram in each message, as far as the kernel has room,
+/// and says how many went: the hot path.
+fn send_each(
+    socket: BorrowedFd<'_>,
+    outbox: &mut Outbox,
+    manner: &Manner,
+    run: &[Outgoing<'_>],
+) -> io::Result<usize> {
+    outbox.send(socket, run.chunks(1), |i, name, control| {
+        address(&run[i], manner, name, control)
+    })
+}
+
+/// Sends a run, those together that can go together.
+fn send_joined(
+    socket: BorrowedFd<'_>,
+    outbox: &mut Outbox,
+    manner: &Manner,
+    joining: &mut Joining,
+    run: &[Outgoing<'_>],
+) -> io::Result<usize> {
+    loop {
+        let mut plan: [&[Outgoing<'_>]; BATCH] = [&[]; BATCH];
+        let mut count = 0;
+        for (place, message) in plan.iter_mut().zip(joining.messages(run)) {
+            *place = message;
+            count += 1;
+        }
+        let plan = &plan[..count];
+        let sent = outbox.send(socket, plan.iter().copied(), |i, name, control| {
+            let first = plan[i].first()?;
+            let (name, used) = address(first, manner, name, control)?;
+            let more = match plan[i].len() {
+                0 | 1 => 0,
+                _ => name::segments(first.bytes.len(), control.get_mut(used..)?)?,
+            };
+            Some((name, used + more))
+        });
+        let first = plan.first().copied().unwrap_or_default();
+        match sent {
+            Ok(sent) => return Ok(plan[..sent].iter().map(|message| message.len()).sum()),
+            // What is wrong may be that they go together.
+            Err(error) if first.len() > 1 => match joining.after(&error, first[0].bytes.len()) {
+                Some(less) => *joining = less,
+                None => return Err(error),
+            },
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Writes to whom and from where a datagram goes.
+fn address(
+    out: &Outgoing<'_>,
+    manner: &Manner,
+    name: &mut [u8],
+    control: &mut [u8],
+) -> Option<(usize, usize)> {
+    let to = out.to.or(manner.default_to.as_ref());
+    let name = to.map_or(Some(0), |to| name::write(to, manner.v6, name));
+    name.zip(name::leave_by(0, out.from, manner.v6, control))
+}
+
+/// Sends a run to a group, each datagram once by each interface, as far as the
+/// kernel has room, `left_by` interfaces of its first datagram left out; says
+/// how many went whole.
+fn send_by_each(
     socket: BorrowedFd<'_>,
     outbox: &mut Outbox,
     manner: &Manner,
@@ -117,9 +191,6 @@ fn send(
         v6,
         ..
     } = manner;
-    if interfaces.is_empty() {
-        return send_each(socket, outbox, manner, run);
-    }
     // A group's datagram leaves once by each interface.
     let copies = |out: &Outgoing<'_>| match out.to {
         None => interfaces.len(),
@@ -139,8 +210,8 @@ fn send(
         count += 1;
     }
     let plan = &plan[..count];
-    let bytes = plan.iter().map(|(at, _)| run[*at].bytes);
-    let sent = outbox.send(socket, bytes, |i, name, control| {
+    let messages = plan.iter().map(|(at, _)| slice::from_ref(&run[*at]));
+    let sent = outbox.send(socket, messages, |i, name, control| {
         let (at, copy) = plan[i];
         let out = &run[at];
         let interface = match out.to {
@@ -164,21 +235,6 @@ fn send(
     })
 }
 
-/// The same where each datagram leaves once: the hot path.
-fn send_each(
-    socket: BorrowedFd<'_>,
-    outbox: &mut Outbox,
-    manner: &Manner,
-    run: &[Outgoing<'_>],
-) -> io::Result<usize> {
-    let bytes = run.iter().map(|out| out.bytes);
-    outbox.send(socket, bytes, |i, name, control| {
-        let to = run[i].to.or(manner.default_to.as_ref());
-        let name = to.map_or(Some(0), |to| name::write(to, manner.v6, name));
-        name.zip(name::leave_by(0, run[i].from, manner.v6, control))
-    })
-}
-
 impl Datagrams for Mailbox {
     fn poll_recv(
         &mut self,
@@ -190,15 +246,19 @@ impl Datagrams for Mailbox {
             let mut ready = ready!(self.socket.poll_read_ready(task))
                 .map_err(|error| Failure::from_io(Stage::Recv, error))?;
             let fd = self.socket.as_fd();
-            match self.inbox.receive(fd, batch.slots_mut()) {
+            let came: io::Result<usize> = with_inbox(|inbox| {
+                let count = inbox.receive(fd, batch.slots_mut())?;
+                take(inbox, count, batch, &mut self.lost, &mut self.drops);
+                Ok(count)
+            });
+            match came {
                 Ok(count) => {
                     // Fewer than there was room for: no more wait, and the next
-                    // wakes this again. Where the network's answers are kept, one
-                    // may have cut the batch short, and wakes nobody later.
-                    if count < batch.slots().min(BATCH) && !self.manner.armed {
+                    // wakes this again. So does what the network says meanwhile:
+                    // where it cuts a batch short, the kernel keeps it and wakes.
+                    if count < batch.slots().min(BATCH) {
                         ready.clear_ready();
                     }
-                    self.take(count, batch);
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -222,7 +282,16 @@ impl Datagrams for Mailbox {
             let mut ready = ready!(self.socket.poll_write_ready(task))
                 .map_err(|error| Failure::from_io(Stage::Send, error))?;
             let fd = self.socket.as_fd();
-            let sent = send(fd, &mut self.outbox, &self.manner, &mut self.left_by, run);
+            let manner = &self.manner;
+            let sent = with_outbox(|outbox| {
+                if !manner.interfaces.is_empty() {
+                    send_by_each(fd, outbox, manner, &mut self.left_by, run)
+                } else if self.joining.is_worth(run) {
+                    send_joined(fd, outbox, manner, &mut self.joining, run)
+                } else {
+                    send_each(fd, outbox, manner, run)
+                }
+            });
             match sent {
                 Ok(0) => {} // a part of the first one
                 Ok(sent) => return Poll::Ready(Ok(sent)),

@@ -15,6 +15,8 @@ mod manner;
 mod name;
 mod options;
 #[cfg(target_os = "linux")]
+mod segments;
+#[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "the system calls that no safe crate wraps")]
 mod sys;
 #[cfg(test)]

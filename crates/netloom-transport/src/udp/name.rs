@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
+use super::sys::{UDP_GRO, UDP_SEGMENT};
 use crate::conn::Peer;
 
 /// What stands before the name of a unix datagram socket.
@@ -120,6 +121,8 @@ pub(super) struct Said {
     pub(super) to: Option<IpAddr>,
     /// The interface it came through.
     pub(super) interface: Option<u32>,
+    /// How long each datagram is, where several came as one.
+    pub(super) segment: Option<usize>,
 }
 
 const WORD: usize = size_of::<usize>();
@@ -136,6 +139,10 @@ pub(super) fn said(mut control: &[u8]) -> Said {
                 // The interface, the address to answer from, the one in the header.
                 said.interface = part(body, 0).map(u32::from_ne_bytes);
                 said.to = part::<4>(body, 4).map(IpAddr::from);
+            }
+            (libc::SOL_UDP, UDP_GRO) => {
+                let len = part(body, 0).map(i32::from_ne_bytes);
+                said.segment = len.and_then(|len| usize::try_from(len).ok());
             }
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) if said.to.is_none() => {
                 said.interface = part(body, 16).map(u32::from_ne_bytes);
@@ -194,6 +201,18 @@ pub(super) fn leave_by(
     put(control, HEADER - 8, &level.to_ne_bytes())?;
     put(control, HEADER - 4, &kind.to_ne_bytes())?;
     Some(len.next_multiple_of(WORD))
+}
+
+/// Writes the control message that has the kernel take a message apart into
+/// datagrams of `len` bytes, of which the last may be shorter; says how long it is.
+pub(super) fn segments(len: usize, control: &mut [u8]) -> Option<usize> {
+    let len = u16::try_from(len).ok()?;
+    let said = HEADER + size_of::<u16>();
+    put(control, 0, &said.to_ne_bytes())?;
+    put(control, HEADER - 8, &libc::SOL_UDP.to_ne_bytes())?;
+    put(control, HEADER - 4, &UDP_SEGMENT.to_ne_bytes())?;
+    put(control, HEADER, &len.to_ne_bytes())?;
+    Some(said.next_multiple_of(WORD))
 }
 
 fn part<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {

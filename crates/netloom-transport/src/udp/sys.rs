@@ -1,14 +1,26 @@
 //! Many datagrams in one system call (recvmmsg(2), sendmmsg(2)), and socket
 //! options that no safe crate sets.
 
+use std::cell::RefCell;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// How many datagrams one system call takes or sends.
+use crate::datagrams::Outgoing;
+
+/// How many messages one system call takes or sends.
 pub(super) const BATCH: usize = 32;
+
+/// How many datagrams one system call sends: as many as one message may be
+/// taken apart into (udp(7), UDP_SEGMENT), or more messages with one each.
+pub(super) const PARTS: usize = 64;
+
+/// What linux/udp.h calls them; the libc crate does for few C libraries.
+pub(super) const UDP_SEGMENT: i32 = 103;
+pub(super) const UDP_GRO: i32 = 104;
 
 /// Room for an address: the longest is a unix socket's, with 110 bytes.
 #[derive(Clone, Copy)]
@@ -43,22 +55,22 @@ impl Headers {
         };
         Headers {
             each: vec![empty; BATCH].into(),
-            parts: vec![no_part; BATCH].into(),
+            parts: vec![no_part; PARTS].into(),
             names: vec![Name([0; 112]); BATCH].into(),
             controls: vec![Control([0; 128]); BATCH].into(),
         }
     }
 
-    /// Points header `i` at its own name, control and part.
-    fn point(&mut self, i: usize, name_len: usize, control_len: usize) {
+    /// Points header `i` at its own name and control, and at `parts`.
+    fn point(&mut self, i: usize, parts: Range<usize>, name_len: usize, control_len: usize) {
         let header = &mut self.each[i].msg_hdr;
         header.msg_name = match name_len {
             0 => std::ptr::null_mut(),
             _ => self.names[i].0.as_mut_ptr().cast(),
         };
         header.msg_namelen = name_len as libc::socklen_t;
-        header.msg_iov = &raw mut self.parts[i];
-        header.msg_iovlen = 1;
+        header.msg_iovlen = parts.len() as _;
+        header.msg_iov = self.parts[parts].as_mut_ptr();
         header.msg_control = match control_len {
             0 => std::ptr::null_mut(),
             _ => self.controls[i].0.as_mut_ptr().cast(),
@@ -101,11 +113,11 @@ impl Inbox {
     ) -> io::Result<usize> {
         let all = &mut self.all;
         for i in 0..self.used {
-            all.point(i, size_of::<Name>(), size_of::<Control>());
+            all.point(i, i..i + 1, size_of::<Name>(), size_of::<Control>());
         }
         self.used = 0;
         let mut count = 0;
-        for (part, slot) in all.parts.iter_mut().zip(slots) {
+        for (part, slot) in all.parts.iter_mut().zip(slots.take(BATCH)) {
             part.iov_base = slot.as_mut_ptr().cast();
             part.iov_len = slot.len();
             count += 1;
@@ -151,30 +163,37 @@ impl Outbox {
         Outbox(Headers::new())
     }
 
-    /// Sends datagrams without waiting, as far as the kernel has room. `address`
-    /// writes the receiver's name and the control messages of the datagram with
-    /// that number, and says how long they are; it ends before the first that
-    /// `address` has no words for.
+    /// Sends messages without waiting, as far as the kernel has room, and says
+    /// how many went. Each is one datagram, or several for the kernel to take
+    /// apart. `address` writes the receiver's name and the control messages of
+    /// the message with that number, and says how long they are; it ends before
+    /// the first that `address` has no words for, or that has no room.
     pub(super) fn send<'a>(
         &mut self,
         fd: BorrowedFd<'_>,
-        datagrams: impl Iterator<Item = &'a [u8]>,
+        messages: impl Iterator<Item = &'a [Outgoing<'a>]>,
         mut address: impl FnMut(usize, &mut [u8], &mut [u8]) -> Option<(usize, usize)>,
     ) -> io::Result<usize> {
         let all = &mut self.0;
-        let mut count = 0;
-        for (i, bytes) in datagrams.take(BATCH).enumerate() {
-            all.parts[i] = libc::iovec {
-                iov_base: bytes.as_ptr().cast_mut().cast(),
-                iov_len: bytes.len(),
+        let (mut count, mut used) = (0, 0);
+        for (i, datagrams) in messages.take(BATCH).enumerate() {
+            let Some(places) = all.parts.get_mut(used..used + datagrams.len()) else {
+                break; // in the next call
             };
+            for (place, datagram) in places.iter_mut().zip(datagrams) {
+                *place = libc::iovec {
+                    iov_base: datagram.bytes.as_ptr().cast_mut().cast(),
+                    iov_len: datagram.bytes.len(),
+                };
+            }
             let Some((name, control)) = address(i, &mut all.names[i].0, &mut all.controls[i].0)
             else {
                 break; // it is told when it is the first
             };
             let name = name.min(size_of::<Name>());
             let control = control.min(size_of::<Control>());
-            all.point(i, name, control);
+            all.point(i, used..used + datagrams.len(), name, control);
+            used += datagrams.len();
             count = i + 1;
         }
         if count == 0 {
@@ -193,6 +212,28 @@ impl Outbox {
         };
         usize::try_from(sent).map_err(|_| io::Error::last_os_error())
     }
+}
+
+thread_local! {
+    static INBOX: RefCell<Inbox> = RefCell::new(Inbox::new());
+    static OUTBOX: RefCell<Outbox> = RefCell::new(Outbox::new());
+}
+
+/// Lends the thread's inbox for one receive: a socket at rest owns none, and
+/// thousands of them share the few cache lines that are in use.
+pub(super) fn with_inbox<R>(use_it: impl FnOnce(&mut Inbox) -> R) -> R {
+    INBOX.with(|inbox| match inbox.try_borrow_mut() {
+        Ok(mut inbox) => use_it(&mut inbox),
+        Err(_) => use_it(&mut Inbox::new()),
+    })
+}
+
+/// Lends the thread's outbox for one send.
+pub(super) fn with_outbox<R>(use_it: impl FnOnce(&mut Outbox) -> R) -> R {
+    OUTBOX.with(|outbox| match outbox.try_borrow_mut() {
+        Ok(mut outbox) => use_it(&mut outbox),
+        Err(_) => use_it(&mut Outbox::new()),
+    })
 }
 
 /// Whether the first datagram was one that `address` had no words for.

@@ -95,14 +95,21 @@ fn what_a_client_breaks_off_is_removed_or_kept_apart() {
         let sent = random(100_000);
         stream.write_all(&sent).unwrap();
         until_written(&folder, sent.len());
-        assert!(files(&folder).keys().all(|name| name.starts_with(".netloom-")));
+        assert!(
+            files(&folder)
+                .keys()
+                .all(|name| name.starts_with(".netloom-"))
+        );
         reset(stream);
         let failed = server.program.stdout.line(r#""kind":"failed""#);
         assert_eq!(told::text(&told::line(&failed), "code"), "recv.reset");
         let left = files(&folder);
         assert_eq!(left.len(), kept, "{:?}", left.keys());
         for (name, bytes) in &left {
-            assert!(name.contains(".partial") && !name.starts_with('.'), "{name}");
+            assert!(
+                name.contains(".partial") && !name.starts_with('.'),
+                "{name}"
+            );
             assert_same(bytes, &sent);
         }
     }

@@ -49,7 +49,7 @@ impl Inside {
         };
         for (i, service) in prepared.iter_mut().enumerate() {
             if let Some(other) = put(i) {
-                service.on[0].1 = netloom_protocol::Answering::Conns(other);
+                service.on[0].answering = netloom_protocol::Answering::Conns(other);
             }
         }
         let cores = Cores::start(threads).unwrap();

@@ -12,6 +12,7 @@
 )]
 
 mod activation;
+mod balance;
 mod client;
 mod collect;
 mod contract;

@@ -12,6 +12,25 @@ fn stack(text: &str, role: Role) -> Result<Stack, EndpointError> {
 }
 
 #[test]
+fn what_stands_beneath_is_written_in_few_words() {
+    for (text, role, short) in [
+        ("https://:443", Role::Bind, "tls://:443"),
+        ("https://h/a?b", Role::Dial, "tls://h:443"),
+        ("http://127.0.0.1:3000/", Role::Dial, "tcp://127.0.0.1:3000"),
+        ("http+unix:/x", Role::Dial, "unix:/x"),
+        ("https+unix:/x", Role::Dial, "tls+unix:/x"),
+        ("wss://h,insecure", Role::Dial, "tls://h:443,insecure"),
+        ("frames+tls://h:1", Role::Dial, "tls://h:1"),
+        ("tcp://h:1", Role::Dial, "tcp://h:1"),
+    ] {
+        let stream = stack(text, role).unwrap().giving(Kind::Stream).unwrap();
+        assert_eq!(stream.in_short().to_string(), short, "{text}");
+    }
+    let datagrams = stack("udp://h:1", Role::Dial).unwrap();
+    assert!(datagrams.giving(Kind::Stream).is_none());
+}
+
+#[test]
 fn endpoints_expand_to_layers() {
     use Kind::{Datagram, Exchange, Messages, Mux, Stream};
     let dialled = [

@@ -1,6 +1,7 @@
 //! Lookups through a name server that does as it is told.
 
 mod server;
+mod services;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -20,6 +20,8 @@ pub(super) enum Reply {
     Late(Duration, Vec<IpAddr>),
     /// A CNAME, and the addresses of what it names.
     Alias(&'static str, Vec<IpAddr>),
+    /// Servers of a service: priority, weight, port, name.
+    Services(Vec<(u16, u16, u16, &'static str)>),
     /// Truncated over UDP.
     OnlyOverTcp(Vec<IpAddr>),
 }
@@ -157,6 +159,7 @@ impl Question {
         let record = match query[at + 2] {
             1 => "A",
             28 => "AAAA",
+            33 => "SRV",
             other => panic!("record {other} was asked for"),
         };
         Question {
@@ -175,6 +178,13 @@ impl Question {
             Reply::OnlyOverTcp(_) if !over_tcp => truncated = true,
             Reply::Addresses(ips) | Reply::OnlyOverTcp(ips) | Reply::Late(_, ips) => {
                 records.extend(ips.iter().map(|ip| address(&[0xc0, 12], *ip)));
+            }
+            Reply::Services(servers) => {
+                records.extend(servers.iter().map(|(priority, weight, port, name)| {
+                    let mut data = [priority, weight, port].map(|n| n.to_be_bytes()).concat();
+                    data.extend(encoded(name));
+                    record(&[0xc0, 12], 33, &data)
+                }));
             }
             Reply::Alias(to, ips) => {
                 let target = encoded(to);
@@ -207,7 +217,7 @@ fn record(owner: &[u8], kind: u8, data: &[u8]) -> Vec<u8> {
 
 fn encoded(name: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for label in name.trim_end_matches('.').split('.') {
+    for label in name.split('.').filter(|label| !label.is_empty()) {
         bytes.push(label.len() as u8);
         bytes.extend(label.as_bytes());
     }

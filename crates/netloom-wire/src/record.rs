@@ -1,22 +1,16 @@
 //! Records as JSON Lines: `kind` first, then `at`, then the fields in order.
 
 use netloom_base::{Fields, Record, Timestamp};
-use netloom_transport::Clock;
-use netloom_transport::cx::OsClock;
-use netloom_wire::coding::Coding;
+
+use crate::coding::Coding;
 
 /// One record as one line, without its newline.
-pub(crate) fn line(record: &(impl Record + ?Sized), at: Timestamp) -> String {
+pub fn line(record: &(impl Record + ?Sized), at: Timestamp) -> String {
     let mut json = Json::default();
     json.text("kind", record.kind());
     json.text("at", &at.to_string());
     record.fields(&mut json);
     json.done()
-}
-
-/// Calendar time, for what is not an event.
-pub(crate) fn now() -> Timestamp {
-    OsClock::new().wall()
 }
 
 #[derive(Default)]

@@ -1,0 +1,126 @@
+//! `forward FROM TO…`: carry what comes to one place on to others.
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use netloom_app::forward::as_bytes;
+use netloom_app::kind;
+use netloom_base::{Code, Complaint, Key, Role, Settings, Value};
+use netloom_host::{Plan, ServicePlan, Written, os_net};
+
+use super::{Verb, examples};
+use crate::contract::Stop;
+use crate::flags::{settings, with_keys};
+use crate::messages::carried;
+use crate::serving::{limits, serve, threads, with_serving_flags};
+use crate::view::Face;
+
+pub(super) struct Forward;
+
+impl Verb for Forward {
+    fn name(&self) -> &'static str {
+        "forward"
+    }
+
+    fn command(&self) -> Command {
+        let from = "where clients come, such as tcp://:8080 (loopback), tcp://*:8000-8010, unix:/run/x.sock";
+        let to = "where they are carried, such as tcp://10.0.0.2:80, tls://db:5432, unix:/run/y.sock; several are taken in turn";
+        let command = Command::new("forward")
+            .about("carry every connection to a target and back")
+            .arg(
+                Arg::new("from")
+                    .value_name("FROM")
+                    .required(true)
+                    .help(from),
+            )
+            .arg(
+                Arg::new("to")
+                    .value_name("TO")
+                    .required(true)
+                    .action(ArgAction::Append)
+                    .num_args(1..)
+                    .help(to),
+            )
+            .after_help(examples(&[
+                (
+                    "netloom forward tcp://:8080 tcp://10.0.0.2:80",
+                    "a port of this host leads to another host",
+                ),
+                (
+                    "netloom forward tcp://*:80 tcp://10.0.0.2:80 tcp://10.0.0.3:80",
+                    "two targets in turn",
+                ),
+                (
+                    "netloom forward tcp://*:8000-8010 tcp://10.0.0.2:9000-9010",
+                    "eleven ports, paired by place",
+                ),
+                (
+                    "netloom forward tcp://:5432 tls://db.example:5432",
+                    "plain on this side, TLS on the other",
+                ),
+                (
+                    "netloom forward unix:/tmp/dns.sock udp://9.9.9.9:53 --framing len16",
+                    "a stream joined to datagrams",
+                ),
+            ]));
+        with_serving_flags(with_keys(command, &other_keys(), "Options of the kind"))
+    }
+
+    fn run(&self, matches: &ArgMatches, face: &Face) -> Result<(), Stop> {
+        let words = |name| matches.get_many::<String>(name).into_iter().flatten();
+        let from: Vec<&str> = words("from").map(String::as_str).collect();
+        let to: Vec<&str> = words("to").map(String::as_str).collect();
+        carried_as_bytes(&from, &to)?;
+        let mut chosen = Settings::new();
+        let list = to.iter().map(|url| Value::from(*url)).collect();
+        chosen.push("to", Value::List(list), None);
+        chosen.extend(settings(matches, &other_keys()).iter().cloned());
+        chosen.extend(carried(matches).iter().cloned());
+        let service = ServicePlan {
+            name: "forward".to_owned(),
+            kind: "forward".into(),
+            on: from.iter().map(|url| Written::from(*url)).collect(),
+            settings: chosen,
+            limits: limits(matches),
+            kind_is_flag: false,
+        };
+        let plan = Plan {
+            threads: threads(matches),
+            services: vec![service],
+            ..Plan::default()
+        };
+        serve(&plan, matches, face)
+    }
+}
+
+/// The settings of the kind but its targets, which need no flag here.
+fn other_keys() -> Vec<Key> {
+    let keys = kind("forward").map_or(&[][..], |kind| kind.keys());
+    let other = keys.iter().filter(|key| key.name != "to");
+    other.copied().collect()
+}
+
+/// Offers what can be done to whoever asks for a reverse proxy: the line that
+/// carries the same as bytes.
+fn carried_as_bytes(from: &[&str], to: &[&str]) -> Result<(), Stop> {
+    let net = os_net();
+    let roles = from.iter().map(|url| (url, Role::Bind));
+    let ends: Vec<(&str, Option<String>)> = roles
+        .chain(to.iter().map(|url| (url, Role::Dial)))
+        .map(|(url, role)| (*url, as_bytes(url, role, &*net)))
+        .collect();
+    if ends.iter().all(|(_, bytes)| bytes.is_none()) {
+        return Ok(());
+    }
+    let (mut typed, mut nearest) = ("forward".to_owned(), "netloom forward".to_owned());
+    let mut wrong = None;
+    for (url, bytes) in &ends {
+        let start = typed.len() + 1;
+        typed = format!("{typed} {url}");
+        nearest = format!("{nearest} {}", bytes.as_deref().unwrap_or(url));
+        if bytes.is_some() {
+            wrong.get_or_insert(start..typed.len());
+        }
+    }
+    let message = "the reverse proxy is not here yet; what goes through can be carried as bytes";
+    let complaint = Complaint::new(&typed, wrong.unwrap_or(0..0), message).suggest(nearest);
+    Err(Stop::mistakes(Code::PARSE_ENDPOINT, &[complaint]))
+}
