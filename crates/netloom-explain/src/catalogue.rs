@@ -4,12 +4,12 @@
 use netloom_base::CodeCard;
 use netloom_base::failure::catalogue;
 use netloom_protocol::PROTOCOLS;
-use netloom_transport::tls;
+use netloom_transport::{proxy, tls};
 
 /// Every code, the life cycle's first. The code of a transport or layer is
 /// listed here; a test looks whether one was forgotten.
 pub fn codes() -> impl Iterator<Item = CodeCard> + Clone {
-    let of_layers = tls::codes::CODES.iter();
+    let of_layers = tls::codes::CODES.iter().chain(proxy::codes::CODES);
     let of_protocols = PROTOCOLS.iter().flat_map(|protocol| protocol.card().codes);
     catalogue().chain(of_layers.chain(of_protocols).copied())
 }
@@ -53,6 +53,7 @@ mod tests {
             exec::Exec.card(),
             fd::Fd.card(),
             tls.card(),
+            proxy::Proxy.card(),
         ];
         for code in cards.iter().flat_map(|card| card.codes) {
             assert!(card(code.code).is_some(), "{} is not listed", code.code);

@@ -8,7 +8,7 @@ use netloom_protocol::Service;
 use netloom_transport::cores::Ticket;
 use netloom_transport::{Accepted, BoxFuture, Conn, Seat, Seats};
 
-use crate::supervise::ServiceState;
+use crate::supervise::{ServiceState, TELL_REFUSED, tell_refused};
 
 /// What answers on one of a service's addresses.
 pub(crate) struct Answer {
@@ -195,6 +195,9 @@ fn closed(
                 ),
             }))
         });
+    }
+    if matches!(result, Some(Err(_))) {
+        tell_refused(state, TELL_REFUSED); // a layer may have turned it away
     }
     let Some(result) = result else {
         return;

@@ -6,8 +6,8 @@ use netloom_protocol::PROTOCOLS;
 use netloom_transport::resolve::Dns;
 use netloom_transport::via::Proxies;
 use netloom_transport::{
-    Assembly, Layer, Net, Transport, exec::Exec, fd::Fd, file::File, pty::Pty, stdio::Stdio,
-    tcp::Tcp, tls::Tls, udp::Udp, unix::Unix, unixgram::Unixgram, vsock::Vsock,
+    Assembly, Layer, Net, Transport, exec::Exec, fd::Fd, file::File, proxy::Proxy, pty::Pty,
+    stdio::Stdio, tcp::Tcp, tls::Tls, udp::Udp, unix::Unix, unixgram::Unixgram, vsock::Vsock,
 };
 
 use crate::ways::{FileNames, Ways};
@@ -47,7 +47,7 @@ pub fn os_net_by(ways: Ways) -> Arc<dyn Net> {
     let layers = PROTOCOLS
         .iter()
         .filter_map(|protocol| protocol.layer())
-        .chain([tls])
+        .chain([tls, Arc::new(Proxy)])
         .collect();
     let spoken = PROTOCOLS.iter().map(|protocol| protocol.card());
     let net = Assembly::new(transports, layers, Arc::new(Dns::system()));

@@ -438,10 +438,10 @@ fn is_wide(host: &Host) -> bool {
 }
 
 /// How often it is told that connections are turned away.
-const TELL_REFUSED: Duration = Duration::from_secs(1);
+pub(crate) const TELL_REFUSED: Duration = Duration::from_secs(1);
 
 /// Tells how many were turned away, when it was last told so long ago.
-fn tell_refused(state: &ServiceState, again_after: Duration) {
+pub(crate) fn tell_refused(state: &ServiceState, again_after: Duration) {
     let now = state.cx.now();
     let mut told = state
         .refused_told
@@ -450,14 +450,17 @@ fn tell_refused(state: &ServiceState, again_after: Duration) {
     if told.is_some_and(|told| now - told < again_after) {
         return;
     }
-    let count = state.guard.take_refused();
-    if count > 0 {
-        *told = Some(now);
-        state.cx.events().tell(|| Event::Refused {
-            service: state.name.clone(),
-            count,
-            limit: "max-conns-per-source",
-        });
+    let by_source = ("max-conns-per-source", state.guard.take_refused());
+    let by_layers = state.guard.take_turned_away();
+    for (limit, count) in by_layers.into_iter().chain([by_source]) {
+        if count > 0 {
+            *told = Some(now);
+            state.cx.events().tell(|| Event::Refused {
+                service: state.name.clone(),
+                count,
+                limit,
+            });
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use netloom_base::{Card, Endpoint, Role, Schemes, Stack};
+use netloom_transport::proxy::Proxy;
 use netloom_transport::tcp::Tcp;
 use netloom_transport::tls::Tls;
 use netloom_transport::{Layer, Transport};
@@ -17,7 +18,7 @@ fn schemes() -> &'static Schemes {
         let local = Some(netloom_transport::unix::Unix.card());
         #[cfg(not(unix))]
         let local = None;
-        let below = [Tcp.card(), Tls::default().card()];
+        let below = [Tcp.card(), Tls::default().card(), Proxy.card()];
         let spoken = PROTOCOLS.iter().map(|protocol| protocol.card());
         Schemes::new(below.into_iter().chain(local).chain(spoken))
     });
@@ -126,6 +127,31 @@ pub fn over_tls(endpoint: &Endpoint) -> Option<Endpoint> {
     written(endpoint, &stack, &words)
 }
 
+/// Whether a PROXY header comes first there.
+pub fn has_header(endpoint: &Endpoint) -> bool {
+    let header = Proxy.card().name;
+    stack(endpoint).is_some_and(|stack| stack.levels.iter().any(|level| level.card.name == header))
+}
+
+/// The endpoint for the same conversation with a PROXY header before it, or
+/// without one where there is one.
+pub fn across_header(endpoint: &Endpoint) -> Option<Endpoint> {
+    let stack = stack(endpoint)?;
+    let header = Proxy.card().name;
+    let own: Vec<&str> = stack.levels.iter().map(|level| level.card.name).collect();
+    let (transport, above) = own.split_last()?;
+    let mut words: Vec<&str> = above
+        .iter()
+        .copied()
+        .filter(|word| *word != header)
+        .collect();
+    if words.len() == above.len() {
+        words.push(header);
+    }
+    words.push(transport);
+    written(endpoint, &stack, &words)
+}
+
 /// The names of the layers that carry a stack's protocol, top first.
 fn beneath(stack: &Stack) -> impl Iterator<Item = &'static str> {
     let cards = stack.levels.iter().map(|level| level.card);
@@ -205,6 +231,24 @@ mod tests {
         for (written, wanted) in cases {
             let there = over_tls(&written.parse().unwrap()).map(|there| there.to_string());
             assert_eq!(there.as_deref(), wanted, "{written}");
+        }
+    }
+
+    #[test]
+    fn the_same_with_a_header_and_without() {
+        let cases = [
+            ("https://h/x", "http+tls+proxy+tcp://h:443/x", false),
+            ("http+tls+proxy+tcp://h:443/x", "https://h:443/x", true),
+            ("smtp://h", "smtp+proxy+tcp://h:25", false),
+            ("proxy://h:25,version=1", "tcp://h:25", true),
+        ];
+        for (written, wanted, has) in cases {
+            let written: Endpoint = written.parse().unwrap();
+            let there = across_header(&written).map(|there| there.to_string());
+            assert_eq!(
+                (there.as_deref(), has_header(&written)),
+                (Some(wanted), has)
+            );
         }
     }
 

@@ -14,7 +14,9 @@ use netloom_base::{Code, Failure, Side, Stage};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::BoxFuture;
+use crate::ahead::Ahead;
 use crate::listener::Accepted;
+use crate::origin::Origin;
 use crate::seat::{Notice, Seat};
 use crate::socket::Socket;
 
@@ -26,6 +28,17 @@ pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {
     /// The application protocol both ends agreed on below (RFC 7301), if they did.
     fn alpn(&self) -> Option<&[u8]> {
         None
+    }
+
+    /// The name the client asked for, where it said one below: in TLS (RFC 6066
+    /// §3), or to the proxy that passed it on.
+    fn server_name(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether what is read and written here is encrypted below.
+    fn encrypts(&self) -> bool {
+        false
     }
 
     /// The kernel socket, when the bytes pass through it unchanged. The copy
@@ -265,6 +278,34 @@ impl Conn {
         self.io.alpn()
     }
 
+    /// The name the client asked for, where it said one.
+    pub fn server_name(&self) -> Option<&str> {
+        self.io.server_name()
+    }
+
+    /// Whether its bytes are encrypted on their way.
+    pub fn encrypts(&self) -> bool {
+        self.io.encrypts()
+    }
+
+    /// What can be said of its client to whom is dialled for it.
+    pub fn origin(&self) -> Origin {
+        Origin {
+            client: self.facts(),
+            server_name: self.server_name().map(Box::from),
+            alpn: self.alpn().map(Box::from),
+        }
+    }
+
+    /// Turns its client away: it sees a reset, and is counted with those that
+    /// the service did not let in, under the name of the setting that says so.
+    pub fn refuse(self, by: &'static str) {
+        if let Some(seat) = &self.seat {
+            seat.turned_away(by);
+        }
+        self.close(Close::Abort);
+    }
+
     /// The kernel socket, when the bytes pass through it unchanged.
     pub fn socket_mut(&mut self) -> Option<&mut Socket> {
         self.io.socket_mut()
@@ -279,6 +320,20 @@ impl Conn {
             from: None,
             ..self
         }
+    }
+
+    /// Puts back what was read: it will be read again, before all else, and
+    /// counts once.
+    pub fn unread(self, bytes: Vec<u8>) -> Self {
+        if bytes.is_empty() {
+            return self;
+        }
+        if let Some(seat) = &self.seat {
+            seat.unread(bytes.len());
+        }
+        let from = self.from.clone();
+        let conn = self.wrap(|io| Box::new(Ahead::new(bytes, io)));
+        Conn { from, ..conn }
     }
 
     /// What the keeper of the seats wants of this connection, if anything. A

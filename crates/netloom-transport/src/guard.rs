@@ -16,6 +16,8 @@ pub struct Guard {
     freed: Notify,
     sources: Mutex<HashMap<IpAddr, usize>>,
     refused: AtomicU64,
+    /// Those whom a layer turned away, by its setting that says so.
+    turned_away: Mutex<Vec<(&'static str, u64)>>,
     most: AtomicUsize,
 }
 
@@ -37,6 +39,7 @@ impl Guard {
             freed: Notify::new(),
             sources: Mutex::new(HashMap::new()),
             refused: AtomicU64::new(0),
+            turned_away: Mutex::default(),
             most: AtomicUsize::new(0),
         })
     }
@@ -82,9 +85,21 @@ impl Guard {
         self.most.load(Ordering::Relaxed)
     }
 
-    /// Connections turned away since the last call.
+    /// Connections turned away since the last call, by the number that may come
+    /// from one source.
     pub fn take_refused(&self) -> u64 {
         self.refused.swap(0, Ordering::Relaxed)
+    }
+
+    /// Connections that layers turned away since the last call, by the setting
+    /// of theirs that says so.
+    pub fn take_turned_away(&self) -> Vec<(&'static str, u64)> {
+        std::mem::take(&mut *self.layers())
+    }
+
+    fn layers(&self) -> std::sync::MutexGuard<'_, Vec<(&'static str, u64)>> {
+        let held = self.turned_away.lock();
+        held.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -111,6 +126,15 @@ impl Permit {
         *open += 1;
         self.source = Some(source);
         true
+    }
+
+    /// Counts the connection with those that were turned away after all.
+    pub(crate) fn turned_away(&self, by: &'static str) {
+        let mut layers = self.guard.layers();
+        match layers.iter_mut().find(|(own, _)| *own == by) {
+            Some((_, count)) => *count += 1,
+            None => layers.push((by, 1)),
+        }
     }
 }
 

@@ -13,6 +13,7 @@
 
 pub(crate) mod accept;
 pub mod addresses;
+pub(crate) mod ahead;
 pub(crate) mod blocking;
 pub mod conn;
 pub mod cx;
@@ -63,6 +64,8 @@ pub mod vsock;
 pub mod probe;
 
 pub mod tls;
+
+pub mod proxy;
 
 pub mod udp;
 

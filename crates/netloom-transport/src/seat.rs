@@ -46,7 +46,7 @@ const ROUNDS: u32 = 16;
 /// One connection's seat.
 pub struct Seat {
     /// Given back when the seat is dropped.
-    _permit: Option<Permit>,
+    permit: Option<Permit>,
     place: AtomicUsize,
     state: AtomicU8,
     stirred: AtomicBool,
@@ -128,6 +128,12 @@ impl Seat {
         }
     }
 
+    /// So many bytes that came will come again.
+    pub(crate) fn unread(&self, bytes: usize) {
+        let left = self.received().saturating_sub(bytes as u64);
+        self.received.store(left, Ordering::Relaxed);
+    }
+
     pub(crate) fn moved_out(&self, bytes: usize) {
         self.sent
             .store(self.sent() + bytes as u64, Ordering::Relaxed);
@@ -137,6 +143,13 @@ impl Seat {
     /// Wakes this task when the seat is told something.
     pub(crate) fn wake_later(&self, waker: &Waker) {
         *lock(&self.waker) = Some(waker.clone());
+    }
+
+    /// Counts its client with those that the service did not let in.
+    pub(crate) fn turned_away(&self, by: &'static str) {
+        if let Some(permit) = &self.permit {
+            permit.turned_away(by);
+        }
     }
 
     pub(crate) fn put_departure(&self, accepted: Accepted) {
@@ -220,7 +233,7 @@ impl Seats {
     pub fn take(&self, permit: Option<Permit>) -> Arc<Seat> {
         let mut taken = lock(&self.taken);
         let seat = Arc::new(Seat {
-            _permit: permit,
+            permit,
             place: AtomicUsize::new(taken.len()),
             state: AtomicU8::new(self.state.load(Ordering::Acquire)),
             stirred: AtomicBool::new(true),

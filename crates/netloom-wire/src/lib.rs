@@ -10,6 +10,7 @@ pub mod framing;
 pub mod http;
 pub mod lines;
 pub mod mqtt;
+pub mod proxy_protocol;
 pub mod record;
 pub mod reply;
 pub mod socks;

@@ -19,6 +19,8 @@ pub(super) struct List {
     pub(super) ready: bool,
     /// All count the same, always.
     even: bool,
+    /// One of them has a layer.
+    pub(super) has_layers: bool,
     /// Whose turn it is where they do not, by place.
     turns: Mutex<Vec<i64>>,
 }
@@ -74,6 +76,7 @@ impl List {
         }
         let weight = held.first().map_or(1, |held| held.target.weight);
         List {
+            has_layers: held.iter().any(|h| h.target.stack.levels.len() > 1),
             even: rules.slow_start.is_zero() && held.iter().all(|h| h.target.weight == weight),
             held,
             ready: true,

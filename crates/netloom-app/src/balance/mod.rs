@@ -33,7 +33,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use netloom_base::failure::Fact;
-use netloom_base::{Code, Failure, Moment, SettingError, Side, Stage};
+use netloom_base::{Code, Failure, Kind, Moment, SettingError, Side, Stage};
 use netloom_transport::{Cx, Net};
 use tokio::sync::Notify;
 
@@ -162,6 +162,17 @@ impl Pool {
     pub fn changes(&self) -> bool {
         let fixed = |entry: &Entry| entry.means() == target::Means::One;
         self.rules.to_file.is_some() || !self.entries.iter().all(fixed)
+    }
+
+    /// What its targets give; `None` while there is none.
+    pub fn kind(&self) -> Option<Kind> {
+        let list = self.list();
+        list.held.first().map(|held| held.target.stack.kind())
+    }
+
+    /// Whether a target has a layer, which could tell it of the client.
+    pub fn has_layers(&self) -> bool {
+        self.list().has_layers
     }
 
     /// Whether the choice looks at the client's address.

@@ -4,10 +4,12 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use netloom_base::{Code, Event, Fields, Moment, Record, Side};
+use netloom_base::{Code, Event, Failure, Fields, Moment, Record, Side};
 use netloom_transport::carry::{Carried, CarryFailure, End};
 use netloom_transport::journal::{Journal, Pen};
 use netloom_transport::{Cx, Peer};
+
+use super::reach::{Reached, Unreached};
 
 /// A connection that was carried, or could not be.
 #[derive(Debug, Clone)]
@@ -63,6 +65,7 @@ impl Record for Forwarded {
         to.number("tries", self.tries as u64);
         to.number("to_target", self.carried.forth);
         to.number("to_client", self.carried.back);
+        to.text("gear", self.carried.gear.name());
         if let Some(dialled) = self.dialled {
             to.real("dial_s", dialled.as_secs_f64());
         }
@@ -100,9 +103,11 @@ pub(super) struct Account {
     client: Option<Peer>,
     began: Moment,
     pen: Option<Pen>,
-    pub(super) target: Option<String>,
-    pub(super) tries: usize,
-    pub(super) dialled: Option<Duration>,
+    /// Whether it is told to whoever listens to events.
+    listened: bool,
+    target: Option<String>,
+    tries: usize,
+    dialled: Option<Duration>,
 }
 
 impl Account {
@@ -122,15 +127,23 @@ impl Account {
             client: client(),
             began: cx.now(),
             pen,
+            listened: true,
             target: None,
             tries: 0,
             dialled: None,
         }))
     }
 
+    /// A target answered.
+    pub(super) fn reached(&mut self, reached: &Reached) {
+        self.target = Some(reached.pick.target().stack.endpoint.to_string());
+        self.tries = reached.tries;
+        self.dialled = Some(reached.took);
+    }
+
     /// Both had said everything.
-    pub(super) fn carried(self, carried: Carried, first: Option<End>, cx: &Cx) {
-        let by = match first {
+    pub(super) fn carried(self, carried: Carried, cx: &Cx) {
+        let by = match carried.ended_first {
             Some(End::Second) => By::Target,
             _ => By::Client,
         };
@@ -149,15 +162,29 @@ impl Account {
     }
 
     /// No target could be reached.
-    pub(super) fn unreached(self, code: Code, side: Side, cx: &Cx) {
-        let by = if side == Side::Us { By::Us } else { By::Target };
-        self.close(Carried::default(), by, Some(code), cx);
+    pub(super) fn unreached(mut self, unreached: &Unreached, cx: &Cx) {
+        self.tries = unreached.tries;
+        self.target.clone_from(&unreached.target);
+        let by = match unreached.side {
+            Side::Us => By::Us,
+            _ => By::Target,
+        };
+        self.close(Carried::default(), by, Some(unreached.code), cx);
     }
 
     /// The client left before a target was reached.
-    pub(super) fn left(self, code: Code, side: Side, cx: &Cx) {
-        let by = if side == Side::Us { By::Us } else { By::Client };
-        self.close(Carried::default(), by, Some(code), cx);
+    pub(super) fn left(self, failure: &Failure, cx: &Cx) {
+        let by = match failure.side() {
+            Side::Us => By::Us,
+            _ => By::Client,
+        };
+        self.close(Carried::default(), by, Some(failure.code()), cx);
+    }
+
+    /// The client was not led anywhere, which is told apart, with its reason.
+    pub(super) fn turned_away(mut self, failure: &Failure, cx: &Cx) {
+        self.listened = false;
+        self.left(failure, cx);
     }
 
     fn close(self, carried: Carried, by: By, failed: Option<Code>, cx: &Cx) {
@@ -176,6 +203,8 @@ impl Account {
         if let Some(pen) = &self.pen {
             pen.write(cx.wall(), Box::new(told.clone()));
         }
-        cx.events().tell_connection(|| Event::Note(Box::new(told)));
+        if self.listened {
+            cx.events().tell_connection(|| Event::Note(Box::new(told)));
+        }
     }
 }

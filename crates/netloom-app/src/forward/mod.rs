@@ -2,38 +2,67 @@
 
 mod account;
 mod across;
+mod datagrams;
+mod names;
 mod reach;
 mod service;
 mod targets;
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use netloom_base::{Key, SettingError, Settings, settings};
 use netloom_protocol::Offer;
 use netloom_transport::Net;
 
+use crate::balance::Rules;
 use crate::registry::ServiceKind;
+use datagrams::SessionRules;
 use service::Forwarder;
-use targets::Targets;
 
 pub use targets::as_bytes;
 
 settings! {
     /// Where it is carried to, and how hard that is tried.
     struct ForwardSettings {
-        /// where it goes, such as tcp://10.0.0.2:80; several are taken in turn
+        /// where it goes, such as tcp://10.0.0.2:80,weight=3; of several one is chosen for each connection
         to: Vec<String>,
+        /// where TLS clients go by the name they ask for, with their TLS as it is, such as a.example=tcp://10.0.0.2:443; *.example and default lead the others
+        route: Vec<String>,
         /// how long a target may take to answer when it is dialled
         connect_timeout: Duration = Duration::from_secs(10),
         /// how many other targets are tried when one cannot be reached [default: all, at most 3]
         retries: Option<u32>,
         /// append a JSON line for each connection that ended to this file
         access_log: Option<PathBuf>,
-        /// forget a client of datagrams when nothing came or went for so long
-        session_idle: Duration = Duration::from_mins(1),
-        /// so many clients of datagrams are remembered at once
-        max_sessions: usize = 10_000,
+    }
+}
+
+/// All that the kind reads.
+struct Choices {
+    own: ForwardSettings,
+    rules: Rules,
+    sessions: SessionRules,
+}
+
+impl Choices {
+    /// Reads them. Every mistake is reported, not only the first.
+    fn read(settings: &Settings) -> Result<Self, Vec<SettingError>> {
+        let mut own = settings.clone();
+        let rules = Rules::read(&own.take(Rules::KEYS));
+        let sessions = SessionRules::read(&own.take(SessionRules::KEYS));
+        match (ForwardSettings::read(&own), rules, sessions) {
+            (Ok(own), Ok(rules), Ok(sessions)) => Ok(Choices {
+                own,
+                rules,
+                sessions,
+            }),
+            (own, rules, sessions) => {
+                let errors = [own.err(), rules.err(), sessions.err()];
+                Err(errors.into_iter().flatten().flatten().collect())
+            }
+        }
     }
 }
 
@@ -51,7 +80,9 @@ impl ServiceKind for Forward {
     }
 
     fn keys(&self) -> &'static [Key] {
-        ForwardSettings::KEYS
+        static KEYS: LazyLock<Vec<Key>> =
+            LazyLock::new(|| [ForwardSettings::KEYS, Rules::KEYS, SessionRules::KEYS].concat());
+        &KEYS
     }
 
     fn main_key(&self) -> Option<&'static str> {
@@ -67,9 +98,13 @@ impl ServiceKind for Forward {
     }
 
     fn build(&self, settings: &Settings, net: &dyn Net) -> Result<Offer, Vec<SettingError>> {
-        let read = ForwardSettings::read(settings)?;
-        let span = settings.last("to").and_then(|setting| setting.span.clone());
-        let targets = Targets::read(&read.to, span.as_ref(), net)?;
-        Ok(Offer::Bytes(Forwarder::new(targets, &read)))
+        let made = Choices::read(settings).and_then(|choices| Forwarder::new(&choices, net));
+        let placed = |mut error: SettingError| {
+            let written = settings.last(&error.key);
+            error.span = error.span.or_else(|| written.and_then(|s| s.span.clone()));
+            error
+        };
+        made.map(|forwarder| Offer::Bytes(forwarder))
+            .map_err(|errors| errors.into_iter().map(placed).collect())
     }
 }

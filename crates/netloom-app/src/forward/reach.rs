@@ -10,12 +10,14 @@ use netloom_transport::{Cx, Opened, Origin};
 
 use crate::balance::{Pick, Pool};
 
+/// So many other targets are tried when nobody chose.
+const MOST_RETRIES: usize = 3;
+
 /// How targets are reached.
 pub(super) struct Reach {
-    pub(super) pool: Arc<Pool>,
     pub(super) connect_timeout: Duration,
-    /// How many targets are tried for one client.
-    pub(super) tries: usize,
+    /// How many other targets are tried for one client, where that was chosen.
+    pub(super) retries: Option<u32>,
     pub(super) troubles: Arc<Troubles>,
 }
 
@@ -54,6 +56,7 @@ impl Reach {
     /// Nothing has been said to any of them, so the next may be tried.
     pub(super) async fn reach(
         &self,
+        pool: &Arc<Pool>,
         client: Option<IpAddr>,
         origin: Option<Origin>,
         cx: &Cx,
@@ -61,7 +64,7 @@ impl Reach {
         let mut tried: Vec<Pick> = Vec::new();
         let mut last: Option<Unreached> = None;
         loop {
-            let pick = match self.pool.pick(client, &tried, cx).await {
+            let pick = match pool.pick(client, &tried, cx).await {
                 Ok(pick) => pick,
                 Err(failure) => {
                     // That no other is left says less than why those failed.
@@ -83,18 +86,25 @@ impl Reach {
                 }
                 Err(failure) => failure.at(&stack.endpoint),
             };
-            // What this process may not open, no target is to blame for.
+            pick.failed(&failure);
+            // What this process may not open, it may not open for the next.
             let ours = failure.stage() == Stage::Create;
-            if !ours {
-                pick.failed(&failure);
-            }
             let target = stack.endpoint.to_string();
             tried.push(pick);
             let unreached = self.refused(failure, Some(target), tried.len(), cx);
-            if ours || tried.len() >= self.tries {
+            if ours || tried.len() >= self.tries(pool) {
                 return Err(unreached);
             }
             last = Some(unreached);
+        }
+    }
+
+    /// How many targets of a pool are tried for one client.
+    pub(super) fn tries(&self, pool: &Pool) -> usize {
+        match self.retries {
+            Some(retries) => retries as usize + 1,
+            None if pool.changes() => MOST_RETRIES + 1,
+            None => pool.len().clamp(1, MOST_RETRIES + 1),
         }
     }
 

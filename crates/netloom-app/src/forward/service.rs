@@ -1,51 +1,46 @@
 //! The service of one forwarder, and how it carries streams.
 
 use std::future::poll_fn;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
-use std::time::Duration;
 
-use netloom_base::{Failure, Kind, SettingError};
-use netloom_protocol::{DatagramService, Framing, MessageService, Service};
+use netloom_base::{Event, Failure, Kind, Opens, SettingError};
+use netloom_protocol::{DatagramService, Framing, Measures, MessageService, Service};
 use netloom_transport::carry::{Until, carry};
 use netloom_transport::journal::Journal;
-use netloom_transport::{BoxFuture, Close, Conn, Cx, Origin, Peer};
+use netloom_transport::{BoxFuture, Close, Conn, Cx, Net, Origin, Peer};
 
-use super::ForwardSettings;
+use super::Choices;
 use super::account::Account;
 use super::across::{FromDatagrams, ToDatagrams};
-use super::reach::{Reach, Reached, Unreached};
+use super::datagrams::{Patience, SessionRules, sessions};
+use super::names::Names;
+use super::reach::{Reach, Reached, Troubles, Unreached};
 use super::targets::{NOT_YET, Targets, in_words};
-use crate::balance::Pool;
-
-/// So many other targets are tried when nobody chose.
-const MOST_RETRIES: usize = 3;
+use crate::balance::{Entry, Pool};
 
 /// Carries what comes to the targets of a pool.
 pub(super) struct Forwarder {
+    pub(super) pool: Arc<Pool>,
     pub(super) reach: Reach,
+    /// Who leads by the name in a client's TLS; then nobody goes to `pool`.
+    names: Option<Names>,
     gives: Kind,
     leads_to: String,
-    /// Whether any target has a layer that could pass the client on.
-    has_layers: bool,
     pub(super) access: Arc<Access>,
-    pub(super) sessions: Sessions,
+    pub(super) sessions: SessionRules,
+    /// One for all addresses, so that the caps hold for all of them.
+    datagrams: OnceLock<Arc<dyn DatagramService>>,
     /// One for each port of a set, where there is one.
     each: Vec<Arc<Forwarder>>,
-}
-
-/// How many clients of datagrams are remembered, and for how long.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Sessions {
-    pub(super) most: usize,
-    pub(super) idle: Duration,
 }
 
 /// Where each connection is accounted for.
 #[derive(Default)]
 pub(super) struct Access {
-    path: Option<std::path::PathBuf>,
+    path: Option<PathBuf>,
     journal: OnceLock<Arc<Journal>>,
 }
 
@@ -56,82 +51,128 @@ impl Access {
 }
 
 impl Forwarder {
-    pub(super) fn new(targets: Targets, settings: &ForwardSettings) -> Arc<Self> {
+    pub(super) fn new(choices: &Choices, net: &dyn Net) -> Result<Arc<Self>, Vec<SettingError>> {
+        let (own, rules) = (&choices.own, &choices.rules);
+        let targets = Targets::read(&own.to, net)?;
+        let wrong = |key, message: &str| Err(vec![SettingError::new(key, None, message)]);
+        if own.to.is_empty() && own.route.is_empty() && rules.to_file.is_none() {
+            return wrong("to", "`to` is missing");
+        }
+        let mut lists = targets.lists;
+        let several = lists.len() > 1;
+        if several && !own.route.is_empty() {
+            return wrong(
+                "route",
+                "routes lead by name, and ports are paired by place: one of them",
+            );
+        }
+        let first = if several {
+            lists[0].clone()
+        } else {
+            lists.pop().unwrap_or_default()
+        };
+        let names = match &own.route[..] {
+            [] => None,
+            routes => Some(Names::read(routes, first.clone(), rules, net)?),
+        };
         let access = Arc::new(Access {
-            path: settings.access_log.clone(),
+            path: own.access_log.clone(),
             journal: OnceLock::new(),
         });
-        let troubles = Arc::default();
-        let gives = targets.gives;
-        let one = |list: Vec<crate::balance::Target>, each| {
-            let tries = match settings.retries {
-                Some(retries) => retries as usize + 1,
-                None => list.len().min(MOST_RETRIES + 1),
-            };
-            Arc::new(Forwarder {
-                leads_to: in_words(&list),
-                has_layers: list.iter().any(|target| target.stack.levels.len() > 1),
+        let troubles: Arc<Troubles> = Arc::default();
+        let one = |entries: Vec<Entry>, names: Option<Names>, each| {
+            let words = [in_words(&entries)]
+                .into_iter()
+                .filter(|words| !words.is_empty());
+            let file = rules
+                .to_file
+                .as_ref()
+                .map(|path| format!("targets of {}", path.display()));
+            let routes = own.route.iter().map(|route| route.replacen('=', " at ", 1));
+            let words: Vec<String> = words.chain(file).chain(routes).collect();
+            let pool = Pool::of(entries, rules.clone(), net)?;
+            Ok::<_, Vec<SettingError>>(Arc::new(Forwarder {
+                gives: targets
+                    .gives
+                    .or_else(|| pool.kind())
+                    .unwrap_or(Kind::Stream),
+                leads_to: words.join(", "),
+                pool,
                 reach: Reach {
-                    pool: Pool::new(list),
-                    connect_timeout: settings.connect_timeout,
-                    tries,
-                    troubles: Arc::clone(&troubles),
+                    connect_timeout: own.connect_timeout,
+                    retries: own.retries,
+                    troubles: troubles.clone(),
                 },
-                gives,
+                names,
                 access: access.clone(),
-                sessions: Sessions {
-                    most: settings.max_sessions,
-                    idle: settings.session_idle,
-                },
+                sessions: choices.sessions.clone(),
+                datagrams: OnceLock::new(),
                 each,
-            })
+            }))
         };
-        let mut lists = targets.lists;
-        match lists.len() {
-            0 | 1 => one(lists.pop().unwrap_or_default(), Vec::new()),
-            _ => {
-                let first = lists[0].clone();
-                let each = lists.into_iter().map(|list| one(list, Vec::new()));
-                let each = each.collect();
-                one(first, each)
-            }
-        }
+        let each = lists.into_iter().map(|list| one(list, None, Vec::new()));
+        let each = each.collect::<Result<Vec<_>, _>>()?;
+        one(first, names, each)
+    }
+
+    /// Every pool that somebody may be led to.
+    fn pools(&self) -> Vec<&Arc<Pool>> {
+        let own = [&self.pool].into_iter().filter(|_| self.each.is_empty());
+        let named = self.names.iter().flat_map(Names::pools);
+        let each = self.each.iter().map(|one| &one.pool);
+        own.chain(named).chain(each).collect()
     }
 
     /// Carries one connection, and tells how it ended.
-    async fn convey(&self, mut conn: Conn, cx: &Cx) -> Result<(), Failure> {
-        let mut account = Account::open(self.access.journal(), cx, conn.id(), || conn.peer());
-        let reached = match self.reached_for(&mut conn, cx).await {
+    async fn convey(&self, conn: Conn, cx: &Cx) -> Result<(), Failure> {
+        let id = conn.id();
+        let mut account = Account::open(self.access.journal(), cx, id, || conn.peer());
+        let (mut conn, name, pool) = match &self.names {
+            None => (conn, None, &self.pool),
+            // Most do without, and it is large.
+            Some(names) => match Box::pin(names.settle(conn, cx)).await {
+                Ok(settled) => settled,
+                Err(failure) => {
+                    if let Some(account) = account {
+                        account.turned_away(&failure, cx);
+                    }
+                    let again = Failure::new(failure.stage(), failure.side(), failure.code());
+                    cx.events().tell_connection(|| Event::Failed {
+                        service: cx.service().clone(),
+                        conn: Some(id),
+                        failure,
+                    });
+                    return Err(again);
+                }
+            },
+        };
+        let reached = match self.reached_for(&mut conn, name, pool, cx).await {
             Reaching::Reached(reached) => reached,
             Reaching::Unreached(unreached) => {
                 // Not an end in order: what it asked for was never there.
                 conn.close(Close::Abort);
-                if let Some(mut account) = account {
-                    account.tries = unreached.tries;
-                    account.target.clone_from(&unreached.target);
-                    account.unreached(unreached.code, unreached.side, cx);
+                if let Some(account) = account {
+                    account.unreached(&unreached, cx);
                 }
                 return Err(unreached.failure());
             }
             Reaching::Left(failure) => {
                 conn.close(Close::Abort);
                 if let Some(account) = account {
-                    account.left(failure.code(), failure.side(), cx);
+                    account.left(&failure, cx);
                 }
                 return Err(failure);
             }
         };
         if let Some(account) = &mut account {
-            account.target = Some(reached.pick.target().stack.endpoint.to_string());
-            account.tries = reached.tries;
-            account.dialled = Some(reached.took);
+            account.reached(&reached);
         }
         let target = reached.opened.stream()?;
         let _pick = reached.pick;
         match carry(conn, target, Until::BothEnd).await {
             Ok(carried) => {
                 if let Some(account) = account {
-                    account.carried(carried, None, cx);
+                    account.carried(carried, cx);
                 }
                 Ok(())
             }
@@ -146,17 +187,23 @@ impl Forwarder {
 
     /// Reaches a target for a client, as long as the client stays. Nothing is
     /// read from it meanwhile.
-    async fn reached_for(&self, conn: &mut Conn, cx: &Cx) -> Reaching {
-        let client = match conn.peer() {
+    async fn reached_for(
+        &self,
+        conn: &mut Conn,
+        name: Option<Box<str>>,
+        pool: &Arc<Pool>,
+        cx: &Cx,
+    ) -> Reaching {
+        let client = match pool.needs_client().then(|| conn.peer()).flatten() {
             Some(Peer::Ip(addr)) => Some(addr.ip()),
             _ => None,
         };
-        let origin = self.has_layers.then(|| Origin {
-            client: conn.facts(),
-            server_name: None,
-            alpn: conn.alpn().map(Into::into),
+        // To know who comes costs two system calls; only a layer would tell it.
+        let origin = pool.has_layers().then(|| Origin {
+            server_name: name.or_else(|| conn.server_name().map(Box::from)),
+            ..conn.origin()
         });
-        let mut reaching = pin!(self.reach.reach(client, origin, cx));
+        let mut reaching = pin!(self.reach.reach(pool, client, origin, cx));
         // Most targets answer at once, and nobody need be watched.
         let mut unwatched = Some(conn);
         let mut leaving: Option<BoxFuture<'_, Failure>> = None;
@@ -194,6 +241,7 @@ impl Service for Forwarder {
     }
 
     fn messages(self: Arc<Self>) -> Option<Arc<dyn MessageService>> {
+        // Streams are carried as they are.
         (self.gives == Kind::Datagram).then(|| Arc::new(ToDatagrams(self)) as _)
     }
 
@@ -244,7 +292,35 @@ impl Service for Forwarder {
         Some(self.leads_to.clone())
     }
 
+    fn opens(&self) -> Opens {
+        match self.names {
+            Some(_) => Opens::Client,
+            None => Opens::Either,
+        }
+    }
+
+    fn measure(&self, to: &mut dyn Measures) {
+        for pool in self.pools() {
+            pool.measure(to);
+        }
+    }
+
+    fn datagrams(self: Arc<Self>) -> Option<Arc<dyn DatagramService>> {
+        if self.gives != Kind::Datagram {
+            return None;
+        }
+        let patience = Patience {
+            connect_timeout: self.reach.connect_timeout,
+            tries: self.reach.tries(&self.pool),
+        };
+        let make = || sessions(self.pool.clone(), &self.sessions, patience);
+        Some(self.datagrams.get_or_init(make).clone())
+    }
+
     fn begin(self: Arc<Self>, cx: &Cx) -> Result<(), Failure> {
+        for pool in self.pools() {
+            pool.keep(cx);
+        }
         if let Some(path) = &self.access.path {
             let _ = self.access.journal.set(Journal::open(path, cx)?);
         }

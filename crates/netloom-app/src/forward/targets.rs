@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use netloom_base::failure::Fact;
 use netloom_base::{EndpointError, EndpointSet, Failure, Kind, Role, SettingError, Stack};
+use netloom_protocol::{ground, spoken_on};
 use netloom_transport::Net;
 use netloom_transport::net::complaint;
 
-use crate::balance::Target;
+use crate::balance::Entry;
 
 /// So many targets are named where it is told where a service leads.
 const NAMED: usize = 3;
@@ -15,64 +16,78 @@ const NAMED: usize = 3;
 /// Targets that fit together.
 pub(super) struct Targets {
     /// One list for each port of a set, or one for all addresses.
-    pub(super) lists: Vec<Vec<Target>>,
-    /// What they all give: a stream or datagrams.
-    pub(super) gives: Kind,
+    pub(super) lists: Vec<Vec<Entry>>,
+    /// What they all give, a stream or datagrams; `None` where there are none.
+    pub(super) gives: Option<Kind>,
+}
+
+/// One target for each port that was written.
+struct Set<'t> {
+    text: &'t str,
+    entries: Vec<Entry>,
+    gives: Kind,
 }
 
 impl Targets {
-    /// Reads them; `span` is where the list stands.
-    pub(super) fn read(
-        to: &[String],
-        span: Option<&Range<usize>>,
-        net: &dyn Net,
-    ) -> Result<Self, Vec<SettingError>> {
-        let error = |message: String| SettingError::new("to", span.cloned(), message);
-        if to.is_empty() {
-            return Err(vec![error("a target is missing".to_owned())]);
-        }
+    /// Reads them.
+    pub(super) fn read(to: &[String], net: &dyn Net) -> Result<Self, Vec<SettingError>> {
+        let wrong = |text: &str, message| SettingError::new("to", None, message).of(text);
         let mut errors = Vec::new();
-        let mut sets: Vec<(&String, Vec<Stack>)> = Vec::new();
+        let mut sets: Vec<Set<'_>> = Vec::new();
         for text in to {
             match read(text, net) {
-                Ok(stacks) => sets.push((text, stacks)),
-                Err(wrong) => errors.push(wrong.tell(text, error)),
+                Ok(set) => sets.push(set),
+                Err(wrong) => errors.push(wrong.tell("to", text)),
             }
         }
-        let several = sets.iter().find(|(_, stacks)| stacks.len() > 1);
-        let places = several.map_or(1, |(_, stacks)| stacks.len());
-        for (text, stacks) in &sets {
-            let count = stacks.len();
-            if count != 1 && count != places {
-                let (first, _) = several.unwrap_or(&sets[0]);
+        let several = sets.iter().find(|set| set.entries.len() > 1);
+        let places = several.map_or(1, |set| set.entries.len());
+        for set in &sets {
+            let count = set.entries.len();
+            if let Some(several) = several
+                && count != 1
+                && count != places
+            {
                 let message = format!(
-                    "these are {count} ports, and `{first}` has {places}: they are paired by place"
+                    "these are {count} ports, and `{}` has {places}: they are paired by place",
+                    several.text
                 );
-                errors.push(error(message).of(text.as_str()));
+                errors.push(wrong(set.text, message));
             }
-        }
-        let gives = sets
-            .first()
-            .map_or(Kind::Stream, |(_, stacks)| stacks[0].kind());
-        for (text, stacks) in &sets {
-            let other = stacks[0].kind();
-            if other != gives {
-                let message = format!("this gives {other}, and `{}` gives {gives}", sets[0].0);
-                errors.push(error(message).of(text.as_str()));
+            if set.gives != sets[0].gives {
+                let (first, gives) = (sets[0].text, sets[0].gives);
+                let message = format!("this gives {}, and `{first}` gives {gives}", set.gives);
+                errors.push(wrong(set.text, message));
             }
         }
         if !errors.is_empty() {
             return Err(errors);
         }
-        let at = |place: usize| {
-            let one = |stacks: &Vec<Stack>| stacks.get(place).unwrap_or(&stacks[0]).clone();
-            let target = |stack| Target { stack };
-            sets.iter().map(|(_, stacks)| target(one(stacks))).collect()
+        let of = |set: &Set<'_>, place: usize| {
+            let entry = set.entries.get(place).or(set.entries.first());
+            entry.cloned()
         };
+        let at = |place| sets.iter().filter_map(|set| of(set, place)).collect();
         Ok(Targets {
+            gives: sets.first().map(|set| set.gives),
             lists: (0..places).map(at).collect(),
-            gives,
         })
+    }
+}
+
+/// One target that takes streams, of a route.
+pub(super) fn stream(text: &str, net: &dyn Net) -> Result<Entry, String> {
+    let set = read(text, net).map_err(|wrong| wrong.message)?;
+    match &set.entries[..] {
+        [entry] if set.gives == Kind::Stream => Ok(entry.clone()),
+        [_] => Err(format!(
+            "a route leads to a stream, and `{text}` gives {}",
+            set.gives
+        )),
+        several => Err(format!(
+            "a route leads to one port, and these are {}",
+            several.len()
+        )),
     }
 }
 
@@ -84,8 +99,9 @@ struct Wrong {
 }
 
 impl Wrong {
-    fn tell(self, text: &str, error: impl Fn(String) -> SettingError) -> SettingError {
-        let told = error(self.message).of(text).suggest(self.suggestion);
+    fn tell(self, key: &str, text: &str) -> SettingError {
+        let told = SettingError::new(key, None, self.message).of(text);
+        let told = told.suggest(self.suggestion);
         match self.part {
             Some(part) => told.within(part),
             None => told,
@@ -114,20 +130,40 @@ impl From<Failure> for Wrong {
     }
 }
 
-/// The stack of every port of one target.
-fn read(text: &str, net: &dyn Net) -> Result<Vec<Stack>, Wrong> {
+/// What one text means: a target, or one for each of its ports.
+fn read<'t>(text: &'t str, net: &dyn Net) -> Result<Set<'t>, Wrong> {
     let set: EndpointSet = text
         .parse()
         .map_err(|error: EndpointError| complaint(&error))?;
-    let stack = |endpoint| net.stack(&endpoint, Role::Dial).map_err(Wrong::from);
-    let stacks: Vec<Stack> = set.iter().map(stack).collect::<Result<_, _>>()?;
-    match stacks[0].kind() {
-        Kind::Stream | Kind::Datagram => Ok(stacks),
+    let mut entries = Vec::with_capacity(set.len());
+    let mut gives = Kind::Stream;
+    for endpoint in set.iter() {
+        let entry = Entry::read(&endpoint).map_err(|errors| options(text, &errors))?;
+        gives = entry.stack(net)?.kind();
+        entries.push(entry);
+    }
+    match gives {
+        Kind::Stream | Kind::Datagram => Ok(Set {
+            text,
+            entries,
+            gives,
+        }),
         _ => Err(Wrong {
             message: NOT_YET.to_owned(),
             part: None,
             suggestion: as_bytes(text, Role::Dial, net),
         }),
+    }
+}
+
+/// The first of what is wrong with what an endpoint says of itself as a target.
+fn options(text: &str, errors: &[SettingError]) -> Wrong {
+    let first = errors.first();
+    let within = |part: &Range<usize>| part.end <= text.len();
+    Wrong {
+        message: first.map_or_else(String::new, |error| error.message.clone()),
+        part: first.and_then(|error| error.span.clone()).filter(within),
+        suggestion: first.and_then(|error| error.suggestion.clone()),
     }
 }
 
@@ -140,17 +176,24 @@ pub(super) const NOT_YET: &str =
 pub fn as_bytes(text: &str, role: Role, net: &dyn Net) -> Option<String> {
     let set: EndpointSet = text.parse().ok()?;
     let stack = net.meaning(&set.iter().next()?, role).ok()?;
-    if matches!(stack.kind(), Kind::Stream | Kind::Datagram) {
+    if carried_as_it_is(&stack) {
         return None;
     }
-    let stream = stack.giving(Kind::Stream)?;
+    let stream = ground(&stack).giving(Kind::Stream)?;
     Some(stream.in_short().to_string())
 }
 
+fn carried_as_it_is(stack: &Stack) -> bool {
+    matches!(stack.kind(), Kind::Stream | Kind::Datagram) && spoken_on(stack).is_none()
+}
+
 /// The targets in a few words.
-pub(super) fn in_words(targets: &[Target]) -> String {
-    let endpoint = |target: &Target| target.stack.endpoint.to_string();
-    let named: Vec<String> = targets.iter().take(NAMED).map(endpoint).collect();
+pub(super) fn in_words(targets: &[Entry]) -> String {
+    let named: Vec<String> = targets
+        .iter()
+        .take(NAMED)
+        .map(|entry| entry.endpoint().to_string())
+        .collect();
     match targets.len() {
         ..=NAMED => named.join(", "),
         count => format!("{} and {} more", named.join(", "), count - NAMED),

@@ -34,7 +34,7 @@ impl Verb for Forward {
             .arg(
                 Arg::new("to")
                     .value_name("TO")
-                    .required(true)
+                    .required_unless_present_any(["to-file", "route"])
                     .action(ArgAction::Append)
                     .num_args(1..)
                     .help(to),
@@ -56,6 +56,8 @@ impl Verb for Forward {
                     "netloom forward tcp://:5432 tls://db.example:5432",
                     "plain on this side, TLS on the other",
                 ),
+                ("netloom forward tcp://*:80 proxy+tcp://10.0.0.2:80", "the target is told who the client is (PROXY protocol)"),
+                ("netloom forward tcp://*:443 --route a.example=tcp://10.0.0.2:443 --route default=tcp://10.0.0.3:443", "by the name in TLS, which stays as it is"),
                 (
                     "netloom forward unix:/tmp/dns.sock udp://9.9.9.9:53 --framing len16",
                     "a stream joined to datagrams",
@@ -70,8 +72,10 @@ impl Verb for Forward {
         let to: Vec<&str> = words("to").map(String::as_str).collect();
         carried_as_bytes(&from, &to)?;
         let mut chosen = Settings::new();
-        let list = to.iter().map(|url| Value::from(*url)).collect();
-        chosen.push("to", Value::List(list), None);
+        if !to.is_empty() {
+            let list = to.iter().map(|url| Value::from(*url)).collect();
+            chosen.push("to", Value::List(list), None);
+        }
         chosen.extend(settings(matches, &other_keys()).iter().cloned());
         chosen.extend(carried(matches).iter().cloned());
         let service = ServicePlan {

@@ -54,6 +54,9 @@ pub struct Answers {
     pub descriptors: Option<Descriptors>,
     /// Whether a TLS handshake was answered where plain words were not.
     pub speaks_tls: Option<bool>,
+    /// The same place with a PROXY header before the conversation, or without the
+    /// one that was sent, where that was answered.
+    pub across_header: Option<netloom_base::Endpoint>,
     /// The protocol's other ports at the same address, by their scheme, and how
     /// a dial of each went.
     pub elsewhere: Option<Vec<(&'static str, u16, Dialled)>>,

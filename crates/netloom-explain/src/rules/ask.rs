@@ -13,8 +13,8 @@ use super::answers::ServerWay;
 use super::greet::other_ports;
 use super::heard::first;
 use super::{
-    Answers, diagnose, exec, firewall, is_link_local, reached, reset_at_once, resolve, talk,
-    target, tls, unix_name,
+    Answers, diagnose, exec, firewall, header, is_link_local, reached, reset_at_once, resolve,
+    talk, target, tls, unix_name,
 };
 
 /// How far a diagnosis may go.
@@ -51,7 +51,7 @@ impl Asking {
 }
 
 /// How long a second dial may take, and how long the way to it may be looked at.
-const REDIAL: Duration = Duration::from_millis(1200);
+pub(super) const REDIAL: Duration = Duration::from_millis(1200);
 const PATH: Duration = Duration::from_millis(1200);
 
 /// How long a dial of another port may take.
@@ -166,6 +166,12 @@ async fn tls_answers(
 ) {
     answers.now = Some(cx.wall());
     answers.clock = probe.clock();
+    if asking.redial {
+        header::across(failure, cx, answers).await;
+        if answers.across_header.is_some() {
+            return;
+        }
+    }
     let ground = tls::second::Ground::of(failure, cx);
     if let Some(ground) = &ground {
         answers.is_stream = ground.is_stream;
@@ -336,8 +342,11 @@ async fn greet(failure: &Failure, probe: &Probe, asking: Asking, cx: &Cx, answer
         holders(probe, cx, answers).await;
     }
     let mute = matches!(failure.code(), Code::GREET_CLOSED | Code::GREET_TIMEOUT);
-    if mute && asking.redial {
-        answers.speaks_tls = speaks_tls(failure, cx).await;
+    if asking.redial {
+        header::across(failure, cx, answers).await;
+        if mute && answers.across_header.is_none() {
+            answers.speaks_tls = speaks_tls(failure, cx).await;
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use netloom_base::failure::{Certificate, Fact, Step, catalogue};
 use netloom_base::{Code, Failure, Side, Stage, Timestamp};
 use netloom_protocol::PROTOCOLS;
+use netloom_transport::proxy;
 use netloom_transport::tls::codes;
 
 use super::{Answers, diagnose};
@@ -89,7 +90,7 @@ fn typical(code: Code) -> Failure {
 }
 
 fn of_every_card() -> Vec<Code> {
-    let tls = codes::CODES.iter().copied();
+    let tls = codes::CODES.iter().chain(proxy::codes::CODES).copied();
     let spoken = PROTOCOLS.iter().flat_map(|known| known.card().codes);
     let cards = catalogue().chain(tls).chain(spoken.copied());
     cards

@@ -32,6 +32,23 @@ macro_rules! known {
 }
 
 known! {
+    "proxy.header-missing":
+        Likely "who connected is no balancer, or one that sends no PROXY header" ("its first bytes are something else");
+        "see what a balancer would say" => "zgrep -n send-proxy /usr/share/doc/haproxy/configuration.txt.gz";
+        "let the balancer send it: `send-proxy-v2` in HAProxy, `proxy_protocol on` in nginx, proxy+tcp:// in netloom", "or serve clients that come by themselves on another address: tcp:// instead of proxy+tcp://";
+    "proxy.header-invalid":
+        Likely "what sends it does not write it as the specification says, or it was cut" ("the bytes are told above"),
+        Possible "somebody tries what the server does with a broken one" ("");
+        "read how it must be written" => "zless /usr/share/doc/haproxy/proxy-protocol.txt.gz";
+        "let the sender write the other version: version=1 or version=2";
+    "proxy.header-untrusted":
+        Confirmed "who connected is not among the sources that are believed here" ("its address was compared with `from`");
+        "see who connects" => "ss -tn state established";
+        "name the balancer's address or network: from=10.0.0.2, or ?from=10.0.0.0/8", "whoever may send a header can say that it is anybody: name nobody else";
+    "proxy.header-refused":
+        Likely "the server does not expect a PROXY header on that port, and took it for the client's first words" ("it ended the conversation after it");
+        "see who listens there" => "ss -tlnp";
+        "send none: leave `proxy+` out of the endpoint", "or let the server expect it: `listen … proxy_protocol` in nginx, `bind … accept-proxy` in HAProxy";
     "create.family-unsupported":
         Likely "IPv6 is switched off on this host, or was left out of its kernel" ("the kernel knows no such address family"),
         Possible "a sandbox forbids it: RestrictAddressFamilies= of systemd, or a seccomp filter" (""),

@@ -17,6 +17,7 @@ mod expires;
 mod firewall;
 mod framing;
 mod greet;
+mod header;
 mod heard;
 mod http;
 mod known;
@@ -46,6 +47,7 @@ pub type Rule = fn(&Failure, &Answers) -> Option<Diagnosis>;
 
 /// Every rule, in the order they are asked.
 pub const RULES: &[&[Rule]] = &[
+    header::RULES,
     proxy::RULES,
     greet::RULES,
     path::RULES,

@@ -95,6 +95,11 @@ parse.endpoint                  it::contract::a_mistake_of_usage_is_a_diagnosis_
 parse.setting                   it::contract::a_mistake_of_usage_is_a_diagnosis_too
 parse.usage                     it::contract::a_mistake_of_usage_is_a_diagnosis_too
 proxy.denied                    proxy::the_proxy_wants_a_login_or_another
+proxy.header-invalid            it::proxy_protocol::what_is_no_header_is_reset_and_told_with_its_code
+proxy.header-missing            it::proxy_protocol::a_server_that_wants_a_header_and_one_that_wants_none_are_told_apart
+proxy.header-missing            it::proxy_protocol::what_is_no_header_is_reset_and_told_with_its_code
+proxy.header-refused            it::proxy_protocol::a_server_that_wants_a_header_and_one_that_wants_none_are_told_apart
+proxy.header-untrusted          it::proxy_protocol::a_header_from_an_untrusted_source_is_refused_counted_and_told
 proxy.refused                   proxy::nothing_listens_behind_the_proxy
 recv.bad-frame                  it::framing::wrong::a_peer_that_speaks_otherwise_is_told
 recv.dropped                    it::datagrams::drops_are_told_while_it_goes_on
@@ -279,6 +284,10 @@ const PROGRAM: &[(&str, &str)] = &[
     ),
     ("pipes", include_str!("../../../netloom/tests/it/pipes.rs")),
     ("plan", include_str!("../../../netloom/tests/it/plan.rs")),
+    (
+        "proxy_protocol",
+        include_str!("../../../netloom/tests/it/proxy_protocol.rs"),
+    ),
     (
         "signals",
         include_str!("../../../netloom/tests/it/signals.rs"),

@@ -102,6 +102,18 @@ impl Io for TlsIo {
         self.stream.get_ref().1.alpn_protocol()
     }
 
+    fn encrypts(&self) -> bool {
+        true
+    }
+
+    fn server_name(&self) -> Option<&str> {
+        let asked_for = match &self.stream {
+            TlsStream::Server(stream) => stream.get_ref().1.server_name(),
+            TlsStream::Client(_) => None,
+        };
+        asked_for.or_else(|| self.stream.get_ref().0.below.server_name())
+    }
+
     fn gone(&mut self) -> BoxFuture<'_, io::Error> {
         match &mut self.stream {
             TlsStream::Client(stream) => stream.get_mut().0.below.gone(),

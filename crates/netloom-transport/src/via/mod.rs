@@ -7,7 +7,6 @@
 //! of its protocol. Which proxies a stack is dialled through is said by its
 //! option `via`, else by [`Proxies::given`], else by the [`Environment`].
 
-mod ahead;
 mod cards;
 mod environment;
 mod hop;

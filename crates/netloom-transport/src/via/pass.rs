@@ -8,9 +8,9 @@ use netloom_base::{Code, Failure, Side, Stage};
 use netloom_wire::socks::{Dialogue, Next, Refusal, Target};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::ahead::Ahead;
 use super::hop::Hop;
 use super::{refused, wrong};
+use crate::ahead::Ahead;
 use crate::conn::Conn;
 use crate::cx::Cx;
 

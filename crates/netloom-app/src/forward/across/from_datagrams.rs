@@ -7,11 +7,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
 use netloom_base::{Failure, Moment};
 use netloom_protocol::{DatagramService, Framed, Framing, WithFraming};
 use netloom_transport::carry::{Carried, CarryFailure, End};
-use netloom_transport::{Batch, BoxFuture, Conn, Cx, Datagrams, Messages, Outgoing, Peer};
+use netloom_transport::{
+    Batch, BoxFuture, Conn, Cx, Datagrams, Guard, Messages, Outgoing, Peer, Permit,
+};
 use tokio::sync::mpsc;
 
 use super::super::account::Account;
@@ -24,6 +27,9 @@ const SLOTS: usize = 32;
 /// How many datagrams of one client wait while its target is slow or dialled.
 const WAITING: usize = 64;
 
+/// Longer than any process runs.
+const NEVER: Duration = Duration::from_hours(24 * 365 * 100);
+
 /// How many answers of all targets wait to be sent.
 const ANSWERS: usize = 256;
 
@@ -33,6 +39,7 @@ pub(in super::super) struct FromDatagrams {
     framing: Framing,
     longest: usize,
     dropped: Arc<AtomicU64>,
+    guard: Arc<Guard>,
 }
 
 /// A client, and the address of ours that it asked.
@@ -58,7 +65,9 @@ impl FromDatagrams {
         framing: Framing,
         longest: usize,
     ) -> Self {
+        let guard = forwarder.sessions.guard();
         FromDatagrams {
+            guard,
             forwarder,
             framing,
             longest,
@@ -122,9 +131,17 @@ impl FromDatagrams {
         cx: &Cx,
     ) {
         if !sessions.contains_key(&client) {
-            if sessions.len() >= self.forwarder.sessions.most {
+            let source = match &client.0 {
+                Peer::Ip(addr) => Some(addr.ip()),
+                Peer::Named(_) => None,
+            };
+            let permit = self
+                .guard
+                .try_permit()
+                .and_then(|mut permit| permit.admit(source).then_some(permit));
+            let Some(permit) = permit else {
                 return self.drop_one();
-            }
+            };
             let (messages, queue) = mpsc::channel(WAITING);
             let number = Conn::number();
             let session = Talk {
@@ -135,6 +152,7 @@ impl FromDatagrams {
                 client: client.clone(),
                 number,
                 answers: answers.clone(),
+                _permit: permit,
                 cx: cx.clone(),
             };
             cx.spawn(session.run(queue));
@@ -202,6 +220,7 @@ struct Talk {
     client: Client,
     number: u64,
     answers: mpsc::Sender<Answer>,
+    _permit: Permit,
     cx: Cx,
 }
 
@@ -239,23 +258,23 @@ impl Talk {
         let peer = || Some(self.client.0.clone());
         let journal = forwarder.access.journal();
         let mut account = Account::open(journal, cx, self.number, peer);
-        let reached = match forwarder.reach.reach(source, None, cx).await {
+        let reached = match forwarder
+            .reach
+            .reach(&forwarder.pool, source, None, cx)
+            .await
+        {
             Ok(reached) => reached,
             Err(unreached) => {
-                if let Some(mut account) = account {
-                    account.tries = unreached.tries;
-                    account.target.clone_from(&unreached.target);
-                    account.unreached(unreached.code, unreached.side, cx);
+                if let Some(account) = account {
+                    account.unreached(&unreached, cx);
                 }
                 return;
             }
         };
-        let endpoint = &reached.pick.target().stack.endpoint;
         if let Some(account) = &mut account {
-            account.target = Some(endpoint.to_string());
-            account.tries = reached.tries;
-            account.dialled = Some(reached.took);
+            account.reached(&reached);
         }
+        let endpoint = &reached.pick.target().stack.endpoint;
         let Ok(conn) = reached.opened.stream() else {
             return;
         };
@@ -264,8 +283,9 @@ impl Talk {
         match self.talk(&mut framed, queue, &mut moved).await {
             Ok(first) => {
                 let _ = Box::new(framed).close().await;
+                moved.ended_first = Some(first);
                 if let Some(account) = account {
-                    account.carried(moved, Some(first), cx);
+                    account.carried(moved, cx);
                 }
             }
             Err(failure) => {
@@ -284,6 +304,14 @@ impl Talk {
         }
     }
 
+    /// How long a client is remembered that is quiet, as is its target.
+    fn idle(&self) -> Duration {
+        match self.forwarder.sessions.session_idle {
+            Duration::ZERO => NEVER,
+            idle => idle,
+        }
+    }
+
     /// Carries both ways until the target ends, or nothing came or went for so
     /// long, or the service ends; tells who ended it.
     async fn talk(
@@ -292,7 +320,7 @@ impl Talk {
         queue: &mut mpsc::Receiver<Vec<u8>>,
         moved: &mut Carried,
     ) -> Result<End, Failure> {
-        let idle = self.forwarder.sessions.idle;
+        let idle = self.idle();
         loop {
             let next = poll_fn(|task| {
                 if let Poll::Ready(answer) = framed.poll_recv(task) {
@@ -330,7 +358,7 @@ impl Talk {
     /// Sends one message. A target that takes nothing for as long as a client is
     /// remembered is given up.
     async fn send(&self, framed: &mut Framed, message: &[u8]) -> Result<(), Failure> {
-        let idle = self.forwarder.sessions.idle;
+        let idle = self.idle();
         let sent = self.cx.timeout(idle, Messages::send(framed, message)).await;
         sent.unwrap_or_else(|| {
             let (stage, code) = (netloom_base::Stage::Send, netloom_base::Code::LIMIT_IDLE);

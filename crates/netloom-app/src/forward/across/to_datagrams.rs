@@ -47,24 +47,24 @@ impl ToDatagrams {
         };
         let journal = forwarder.access.journal();
         let mut account = Account::open(journal, cx, Conn::number(), || peer);
-        let reached = match forwarder.reach.reach(source, None, cx).await {
+        let reached = match forwarder
+            .reach
+            .reach(&forwarder.pool, source, None, cx)
+            .await
+        {
             Ok(reached) => reached,
             Err(unreached) => {
                 messages.abort();
-                if let Some(mut account) = account {
-                    account.tries = unreached.tries;
-                    account.target.clone_from(&unreached.target);
-                    account.unreached(unreached.code, unreached.side, cx);
+                if let Some(account) = account {
+                    account.unreached(&unreached, cx);
                 }
                 return Err(unreached.failure());
             }
         };
-        let endpoint = &reached.pick.target().stack.endpoint;
         if let Some(account) = &mut account {
-            account.target = Some(endpoint.to_string());
-            account.tries = reached.tries;
-            account.dialled = Some(reached.took);
+            account.reached(&reached);
         }
+        let endpoint = &reached.pick.target().stack.endpoint;
         let Opened::Datagrams(mut target) = reached.opened else {
             return reached.opened.stream().map(drop);
         };
@@ -73,8 +73,9 @@ impl ToDatagrams {
         let (end, failure) = match ended {
             Ok(()) => {
                 let closed = messages.close().await;
+                moved.ended_first = Some(End::First);
                 if let Some(account) = account {
-                    account.carried(moved, Some(End::First), cx);
+                    account.carried(moved, cx);
                 }
                 return closed;
             }

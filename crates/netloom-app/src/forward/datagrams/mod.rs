@@ -41,6 +41,15 @@ settings! {
     }
 }
 
+impl SessionRules {
+    /// Who lets clients in.
+    pub(super) fn guard(&self) -> Arc<Guard> {
+        let most = self.max_sessions.unwrap_or(MAX_CONNS);
+        let share = usize::try_from(raise_descriptor_limit() / 5 * 4).unwrap_or(usize::MAX);
+        Guard::new(most.clamp(1, share.max(1)), self.max_sessions_per_source)
+    }
+}
+
 /// How hard it is tried to reach a target.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
@@ -57,13 +66,11 @@ pub(super) fn sessions(
     rules: &SessionRules,
     patience: Patience,
 ) -> Arc<dyn DatagramService> {
-    let most = rules.max_sessions.unwrap_or(MAX_CONNS);
-    let share = usize::try_from(raise_descriptor_limit() / 5 * 4).unwrap_or(usize::MAX);
     Arc::new(Sessions(Arc::new(Shared {
         pool,
         patience,
         idle: rules.session_idle,
-        guard: Guard::new(most.clamp(1, share.max(1)), rules.max_sessions_per_source),
+        guard: rules.guard(),
         told: Told::default(),
     })))
 }

@@ -1,4 +1,4 @@
-//! Bytes that came behind a proxy's answer, before the rest of the stream.
+//! Bytes that were read already, before the rest of the stream.
 
 use std::io;
 use std::pin::Pin;
@@ -6,18 +6,19 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::BoxFuture;
 use crate::conn::{Close, ConnFacts, Io};
 use crate::socket::Socket;
 
 /// A carrier of which some bytes were read already.
-pub(super) struct Ahead {
+pub(crate) struct Ahead {
     bytes: Vec<u8>,
     given: usize,
     io: Box<dyn Io>,
 }
 
 impl Ahead {
-    pub(super) fn new(bytes: Vec<u8>, io: Box<dyn Io>) -> Self {
+    pub(crate) fn new(bytes: Vec<u8>, io: Box<dyn Io>) -> Self {
         Ahead {
             bytes,
             given: 0,
@@ -43,6 +44,10 @@ impl AsyncRead for Ahead {
         let n = left.len().min(buf.remaining());
         buf.put_slice(&left[..n]);
         self.given += n;
+        if self.is_read() {
+            self.bytes = Vec::new(); // it may live long
+            self.given = 0;
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -80,6 +85,22 @@ impl AsyncWrite for Ahead {
 impl Io for Ahead {
     fn facts(&self) -> ConnFacts {
         self.io.facts()
+    }
+
+    fn alpn(&self) -> Option<&[u8]> {
+        self.io.alpn()
+    }
+
+    fn server_name(&self) -> Option<&str> {
+        self.io.server_name()
+    }
+
+    fn encrypts(&self) -> bool {
+        self.io.encrypts()
+    }
+
+    fn gone(&mut self) -> BoxFuture<'_, io::Error> {
+        self.io.gone()
     }
 
     fn socket_mut(&mut self) -> Option<&mut Socket> {
