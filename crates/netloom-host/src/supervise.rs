@@ -104,6 +104,8 @@ pub async fn start(
         service.offer.begin(&state.cx)?;
         for place in service.on {
             let encrypts = place.stack.encrypts();
+            // Others' tools speak what is bound, and no layer over it.
+            let bare = place.stack.levels.len() == 1;
             let leads_to = place.leads_to;
             let taken = take(place.stack, place.answering, &state, most_cores);
             for (door, endpoint, tool) in taken.await? {
@@ -111,7 +113,7 @@ pub async fn start(
                     service: state.name.clone(),
                     endpoint,
                     leads_to: leads_to.clone(),
-                    tool,
+                    tool: tool.filter(|_| bare),
                     encrypts,
                     risk: risk.clone(),
                 });

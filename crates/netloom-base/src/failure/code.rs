@@ -180,6 +180,7 @@ codes! {
     LIMIT_QUEUE_TIMEOUT = "limit.queue-timeout", Connect, "no target had room in time";
     LIMIT_IDLE = "limit.idle", Recv, "nothing moved for as long as the idle limit allows";
     LIMIT_LIFETIME = "limit.lifetime", Recv, "the connection reached its lifetime";
+    STUCK_BOTH_READING = "stuck.both-reading", Stuck, "both sides wait for the other to speak";
     STUCK_HALF_OPEN = "stuck.half-open", Stuck, "the peer is gone without a word";
     HOST_NOT_SOUND = "host.not-sound", Create, "something about this machine will get in the way";
     STOPPED = "stopped", Close, "the service was told to stop";

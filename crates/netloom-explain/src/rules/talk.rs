@@ -11,7 +11,14 @@ use super::Rule;
 use super::answers::Answers;
 use super::draft::{Draft, netloom};
 
-pub(super) const RULES: &[Rule] = &[reset, keep_alive_race, peer_closed, timeout, unexpected];
+pub(super) const RULES: &[Rule] = &[
+    reset,
+    keep_alive_race,
+    peer_closed,
+    both_reading,
+    timeout,
+    unexpected,
+];
 
 /// Bytes that had come, and that had been sent.
 fn moved(failure: &Failure) -> Option<(u64, u64)> {
@@ -203,6 +210,60 @@ fn other_end<'a>(flow: &Flow, answers: &'a Answers) -> Option<(&'a Entry, Option
             && matches!(entry.state, State::Established | State::CloseWait)
     })?;
     Some((entry, answers.holder(entry)))
+}
+
+/// Nothing lies unread or unsent at either end, and not one byte was said.
+fn both_reading(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
+    if failure.code() != Code::RECV_TIMEOUT
+        || failure.stage() != Stage::Recv
+        || moved(failure) != Some((0, 0))
+    {
+        return None;
+    }
+    let flow = flow(failure).filter(|flow| flow.unsent == 0)?;
+    let (entry, holder) = other_end(flow, answers)?;
+    // One that nobody has accepted yet is not read by anybody.
+    if entry.unread() > 0 || entry.inode == 0 {
+        return None;
+    }
+    let who = holder.map_or_else(
+        || "the program at the other end".to_owned(),
+        |holder| format!("process {} `{}`", holder.pid, holder.program),
+    );
+    let what = "neither side has said anything, and each waits for the other";
+    let draft = Draft::of(failure, Code::STUCK_BOTH_READING, what)
+        .held(entry, answers)
+        .cause(
+            format!("{who} waits for the first word, and so does this end"),
+            Likely,
+            "it has accepted the connection, nothing lies unread there, and nothing was sent",
+        )
+        .cause(
+            format!("{who} works on its first words, and is slow"),
+            Possible,
+            "what a program does between two words is not seen from outside",
+        )
+        .cause(
+            "packets are lost on the way",
+            Refuted,
+            "both ends are on this host",
+        );
+    let draft = match endpoint(failure) {
+        Some(endpoint) if answers.is_stream => draft.fix(
+            "speak first",
+            format!("{} --send 'hello\\n'", netloom("connect", &endpoint)),
+        ),
+        _ => draft,
+    };
+    watch(draft, failure, answers)
+        .unchecked(
+            "what the other program waits in",
+            holder.map_or_else(
+                || "the other end".to_owned(),
+                |holder| format!("root: cat /proc/{}/wchan", holder.pid),
+            ),
+        )
+        .done()
 }
 
 fn timeout(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
