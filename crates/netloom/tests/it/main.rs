@@ -37,6 +37,7 @@ mod proxies;
 mod proxy_protocol;
 mod signals;
 mod stdout;
+mod textbook;
 mod tls_met;
 mod tls_names;
 mod told;
