@@ -9,8 +9,10 @@ pub mod registry;
 
 pub mod chargen;
 pub mod chat;
+pub mod collect;
 pub mod discard;
 pub mod echo;
+pub mod exec;
 pub mod forward;
 pub mod reply;
 pub mod time;

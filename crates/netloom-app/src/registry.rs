@@ -44,6 +44,8 @@ pub static KINDS: &[&dyn ServiceKind] = &[
     &crate::reply::Reply,
     &crate::time::Time,
     &crate::chargen::Chargen,
+    &crate::exec::Exec,
+    &crate::collect::Collect,
     &crate::forward::Forward,
     &crate::chat::ChatKind,
 ];

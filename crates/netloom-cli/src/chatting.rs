@@ -137,7 +137,7 @@ async fn exchange(
             ended = &mut speaking, if !spoken => {
                 // A server that closed says why before.
                 if ended.is_err() {
-                    let _ = hearing.as_mut().await;
+                    let _: Result<(), Failure> = hearing.as_mut().await;
                     ended?;
                 }
                 spoken = true;

@@ -109,9 +109,10 @@ pub(crate) fn serve_checked(
         let all_shown = show(told, face.clone(), asking, cx.shutdown().clone());
         let result = match start(prepared, &cx, Some(cores.clone())).await {
             Ok(running) => {
-                for (service, endpoint) in running.open_to_network() {
+                for (service, endpoint, risk) in running.open_to_network() {
                     let without = "is open to the network, without encryption or authentication";
-                    cx.remark(service, format!("{endpoint} {without}"));
+                    let risk = risk.map_or_else(String::new, |risk| format!(": {risk}"));
+                    cx.remark(service, format!("{endpoint} {without}{risk}"));
                 }
                 notify("READY=1");
                 run(running, &cx, timeout, signals).await;

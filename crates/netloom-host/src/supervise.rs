@@ -53,6 +53,8 @@ struct Held {
     encrypts: bool,
     /// No other host can reach it, whatever its address says.
     stays_here: bool,
+    /// What whoever reaches it can do to this host.
+    risk: Option<String>,
 }
 
 /// What is behind an address before anybody is let in.
@@ -89,6 +91,7 @@ pub async fn start(
             idle: Some(idle),
             ..service.limits
         };
+        let risk = service.offer.risk();
         let total = limits.total(descriptors);
         let greet = (service.offer.opens() == Opens::Client).then_some(limits.greet_timeout);
         let state = Arc::new(ServiceState {
@@ -110,6 +113,8 @@ pub async fn start(
         state.offer.begin(&state.cx)?;
         for place in service.on {
             let encrypts = place.stack.encrypts();
+            // Others' tools speak what is bound, and no layer over it.
+            let bare = place.stack.levels.len() == 1;
             let leads_to = place.leads_to;
             let taken = take(place.stack, place.answering, &state, most_cores);
             for (door, endpoint, tool) in taken.await? {
@@ -122,8 +127,9 @@ pub async fn start(
                     service: state.name.clone(),
                     endpoint,
                     leads_to: leads_to.clone(),
-                    tool,
+                    tool: tool.filter(|_| bare),
                     encrypts,
+                    risk: risk.clone(),
                 });
                 doors.push((state.clone(), door));
             }
@@ -216,11 +222,12 @@ impl Running {
     }
 
     /// What can be reached from other hosts without encryption, each with its
-    /// service's name.
-    pub fn open_to_network(&self) -> impl Iterator<Item = (&Arc<str>, Endpoint)> {
+    /// service's name and, where it is more than talk, what whoever comes can do.
+    pub fn open_to_network(&self) -> impl Iterator<Item = (&Arc<str>, Endpoint, Option<&str>)> {
         self.bound.iter().filter_map(|held| {
             let open = !held.encrypts && !held.stays_here && is_wide(held.endpoint.host());
-            open.then(|| (&held.service, held.endpoint.clone()))
+            let risk = held.risk.as_deref();
+            open.then(|| (&held.service, held.endpoint.clone(), risk))
         })
     }
 

@@ -60,6 +60,14 @@ impl Offer {
         }
     }
 
+    /// What whoever reaches it can do to this host, where that is more than to talk.
+    pub fn risk(&self) -> Option<String> {
+        match self {
+            Offer::Bytes(service) => service.risk(),
+            Offer::Messages(_) => None,
+        }
+    }
+
     /// The same for datagrams where it speaks in streams; see
     /// [`Service::framed_datagrams`].
     pub fn framed_datagrams(

@@ -24,6 +24,12 @@ pub trait Service: Send + Sync {
     /// returns; it is then called again on another core.
     fn serve<'a>(&'a self, conn: Conn, cx: &'a Cx) -> BoxFuture<'a, Result<(), Failure>>;
 
+    /// What whoever reaches it can do to this host, where that is more than to
+    /// talk: said when it is bound where strangers are.
+    fn risk(&self) -> Option<String> {
+        None
+    }
+
     /// Who must speak first. A silent client of a service that waits for its
     /// first word is held to the greeting deadline.
     fn opens(&self) -> Opens {

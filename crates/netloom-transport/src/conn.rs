@@ -342,6 +342,13 @@ impl Conn {
         self.seat.as_ref().and_then(|seat| seat.notice())
     }
 
+    /// Fails when a limit has passed, and sees to it that this task is woken
+    /// when one does: for a service that waits for something else than this
+    /// connection. A pending read or write does it by itself.
+    pub fn heed(&mut self, task: &Context<'_>) -> io::Result<()> {
+        self.wait(task)
+    }
+
     /// Leaves this core, when [`Conn::notice`] said [`Notice::Move`] and
     /// nothing is in flight. After `None` the service returns; it will be
     /// called again with the same connection on another core. A connection

@@ -149,6 +149,13 @@ pub trait Net: Send + Sync {
         Box::pin(async { Err("this network has no name servers".to_owned()) })
     }
 
+    /// Whether what a stack names on this host is there, without touching it:
+    /// what a service will dial for its clients is better missed before they come.
+    fn look(&self, stack: &Stack) -> Result<(), Failure> {
+        let _ = stack;
+        Ok(())
+    }
+
     /// Opens a stack from the transport up.
     fn dial<'a>(&'a self, stack: &'a Stack, cx: &'a Cx) -> BoxFuture<'a, Result<Opened, Failure>>;
 
@@ -182,6 +189,12 @@ pub trait Transport: Send + Sync {
 
     /// Whether the values of its options can be read, before anything is opened.
     fn check(&self, stack: &Stack) -> Result<(), Failure> {
+        let _ = stack;
+        Ok(())
+    }
+
+    /// Whether what a stack names is there, without touching it: a program.
+    fn look(&self, stack: &Stack) -> Result<(), Failure> {
         let _ = stack;
         Ok(())
     }
@@ -389,6 +402,11 @@ impl Net for Assembly {
             }
         }
         Ok(stack)
+    }
+
+    fn look(&self, stack: &Stack) -> Result<(), Failure> {
+        let looked = self.transport(stack)?.look(stack);
+        looked.map_err(|failure| failure.at(&stack.endpoint))
     }
 
     fn meaning(&self, endpoint: &Endpoint, role: Role) -> Result<Stack, Failure> {

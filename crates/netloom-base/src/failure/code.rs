@@ -181,6 +181,7 @@ codes! {
     LIMIT_SLOW_READER = "limit.slow-reader", Send, "a client did not read what it was told, until more waited for it than may";
     LIMIT_IDLE = "limit.idle", Recv, "nothing moved for as long as the idle limit allows";
     LIMIT_LIFETIME = "limit.lifetime", Recv, "the connection reached its lifetime";
+    STUCK_BOTH_READING = "stuck.both-reading", Stuck, "both sides wait for the other to speak";
     STUCK_HALF_OPEN = "stuck.half-open", Stuck, "the peer is gone without a word";
     HOST_NOT_SOUND = "host.not-sound", Create, "something about this machine will get in the way";
     STOPPED = "stopped", Close, "the service was told to stop";

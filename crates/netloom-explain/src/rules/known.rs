@@ -325,6 +325,11 @@ known! {
         Possible "the peer was gone before the last bytes were taken; the kernel's answer is told above" ("");
         "see what is still open" => "ss -tan";
         ;
+    "stuck.both-reading":
+        Likely "each side waits for the other to speak" ("nothing lies unread or unsent, and nothing moves"),
+        Possible "the other program works on its first words" ("");
+        "see both queues and since when nothing came" => "ss -tnoi";
+        "say what the other side waits for: an end of line, or the end";
     "stuck.half-open":
         Likely "the other host crashed, was switched off, or a link on the way is down" ("what was sent was sent again, and nobody acknowledged it"),
         Possible "a NAT or firewall on the way forgot the connection, and drops what comes" ("");

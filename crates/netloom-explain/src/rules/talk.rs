@@ -11,7 +11,14 @@ use super::Rule;
 use super::answers::Answers;
 use super::draft::{Draft, netloom};
 
-pub(super) const RULES: &[Rule] = &[reset, keep_alive_race, peer_closed, timeout, unexpected];
+pub(super) const RULES: &[Rule] = &[
+    reset,
+    keep_alive_race,
+    peer_closed,
+    both_reading,
+    timeout,
+    unexpected,
+];
 
 /// Bytes that had come, and that had been sent.
 fn moved(failure: &Failure) -> Option<(u64, u64)> {
@@ -203,6 +210,80 @@ fn other_end<'a>(flow: &Flow, answers: &'a Answers) -> Option<(&'a Entry, Option
             && matches!(entry.state, State::Established | State::CloseWait)
     })?;
     Some((entry, answers.holder(entry)))
+}
+
+/// Not one byte was said, and nothing lies unread or unsent at either end.
+fn both_reading(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
+    if failure.code() != Code::RECV_TIMEOUT
+        || failure.stage() != Stage::Recv
+        || moved(failure) != Some((0, 0))
+    {
+        return None;
+    }
+    let flow = flow(failure).filter(|flow| flow.unsent == 0)?;
+    let what = "neither side has said anything, and each waits for the other";
+    let mut draft = Draft::of(failure, Code::STUCK_BOTH_READING, what);
+    let local = here(failure, answers);
+    let (who, because) = match (other_end(flow, answers), local) {
+        // One that nobody has accepted yet is not read by anybody.
+        (Some((entry, _)), _) if entry.unread() > 0 || entry.inode == 0 => return None,
+        (Some((entry, holder)), _) => {
+            draft = draft.held(entry, answers);
+            let who = holder.map(|holder| format!("process {} `{}`", holder.pid, holder.program));
+            let why =
+                "it has accepted the connection, nothing lies unread there, and nothing was sent";
+            (who, why)
+        }
+        (None, true) => {
+            let entry = listener(failure, answers)?;
+            draft = draft.held(entry, answers);
+            let holder = answers.holder(entry);
+            let who = holder.map(|holder| format!("process {} `{}`", holder.pid, holder.program));
+            let why =
+                "it closed its end as soon as this end was closed: it was listening for a word";
+            (who, why)
+        }
+        (None, false) => {
+            let why = "nothing was sent, and nothing is on its way";
+            (None, why)
+        }
+    };
+    let who = who.unwrap_or_else(|| "the program at the other end".to_owned());
+    draft = draft
+        .cause(
+            format!("{who} waits for the first word, and so does this end"),
+            Likely,
+            because,
+        )
+        .cause(
+            format!("{who} works on its first words, and is slow"),
+            Possible,
+            "what a program does between two words is not seen from outside",
+        );
+    draft = if local {
+        let why = "the connection never left this host";
+        draft.cause("packets are lost on the way", Refuted, why)
+    } else {
+        let why = "a server that accepts nobody looks the same from this end";
+        draft.cause(
+            "the program there has not accepted the connection",
+            Possible,
+            why,
+        )
+    };
+    draft = match endpoint(failure) {
+        Some(endpoint) if answers.is_stream => draft.fix(
+            "speak first",
+            format!("{} --send 'hello\\n'", netloom("connect", &endpoint)),
+        ),
+        _ => draft.advice("send what the other program waits for, such as an end of line"),
+    };
+    watch(draft, failure, answers)
+        .unchecked(
+            "what the other program waits in",
+            "the other end: cat /proc/PID/wchan",
+        )
+        .done()
 }
 
 fn timeout(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {

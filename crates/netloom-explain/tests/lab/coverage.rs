@@ -136,6 +136,7 @@ send.too-large                  datagrams::what_does_not_fit_names_the_limit
 send.unframeable                it::framing::wrong::what_cannot_be_sent_is_told_with_its_line
 smtp.port-blocked               greet::port_25_is_dropped_and_another_port_answers
 stopped                         it::signals::a_program_reads_that_its_conversation_was_stopped
+stuck.both-reading              talk::the_other_program_waits_too
 stuck.half-open                 talk::the_peer_is_gone_without_a_word
 tls.client-certificate-required tls::the_server_wants_a_certificate_of_the_client
 tls.closed                      tls::the_server_closes_at_the_first_hello

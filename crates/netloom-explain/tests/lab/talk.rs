@@ -228,6 +228,36 @@ fn the_other_program_read_all_and_does_not_answer() {
 }
 
 #[test]
+fn the_other_program_waits_too() {
+    in_folder("talk::the_other_program_waits_too", |lab| async move {
+        let (server, port) = server("c.recv(14)");
+        let url = format!("tcp://127.0.0.1:{port}");
+        let conn = lab.dial(&url).await.unwrap();
+        until("the connection to be accepted", || async {
+            let all = lab.probe.sockets_on(&lab.cx, port).await?;
+            let mut ends = all.into_iter().filter(|entry| entry.remote.port() != 0);
+            ends.find(|entry| entry.local.port() == port && entry.inode != 0)
+        })
+        .await;
+        let moved = Fact::Moved {
+            received: 0,
+            sent: 0,
+        };
+        let failure = too_late(&lab).fact(moved).at(&url);
+        drop(conn);
+        let diagnosis = lab.explain(&failure).await;
+        assert_eq!(diagnosis.code.name(), "stuck.both-reading", "{diagnosis}");
+        let who = format!("process {} `python", server.pid());
+        assert_eq!(
+            verdict(&diagnosis, "waits for the first word"),
+            Verdict::Likely
+        );
+        assert!(diagnosis.causes[0].text.contains(&who), "{diagnosis}");
+        lab.follow(fix(&diagnosis, "ss -tinp")).await;
+    });
+}
+
+#[test]
 fn programs_that_cannot_be_run_are_told_apart() {
     in_folder(
         "talk::programs_that_cannot_be_run_are_told_apart",

@@ -2,10 +2,12 @@
 //!
 //! The command is split into words as a shell splits them, and no shell runs:
 //! nothing in it is expanded. What the program says on standard error goes
-//! where ours goes.
+//! where ours goes, unless `stderr` says otherwise.
 
+mod complaints;
 pub(crate) mod ending;
 mod process;
+pub(crate) mod running;
 pub(crate) mod spawn;
 #[cfg(test)]
 #[cfg(unix)]
@@ -13,11 +15,12 @@ mod tests;
 
 use std::path::PathBuf;
 
-use netloom_base::{Address, Card, Failure, Kind, Opens, Scheme, Stack, settings};
+use netloom_base::settings::FromValue;
+use netloom_base::{Address, Card, Failure, Kind, Opens, Role, Scheme, Stack, Value, settings};
 
 use crate::BoxFuture;
 use crate::cx::Cx;
-use crate::net::{Opened, Transport};
+use crate::net::{Opened, Transport, mistakes};
 
 /// The transport behind `exec:`.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +33,53 @@ settings! {
         dir: Option<PathBuf>,
         /// a variable of the program's environment, KEY=VALUE
         env: Vec<String>,
+        /// give it no variable of ours, only those of `env`
+        clean: bool,
+        /// end it with everything it started, in a process group of its own (setpgid(2))
+        group: bool,
+        /// what becomes of its standard error: ours, join or tell
+        stderr: Stderr = Stderr::Ours,
+    }
+}
+
+/// What becomes of a program's standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stderr {
+    /// It goes where ours goes.
+    Ours,
+    /// It joins the program's output.
+    Join,
+    /// Each line of it is told as a remark.
+    Tell,
+}
+
+impl Stderr {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stderr::Ours => "ours",
+            Stderr::Join => "join",
+            Stderr::Tell => "tell",
+        }
+    }
+}
+
+impl FromValue for Stderr {
+    const HINT: &'static str = "WHERE";
+
+    fn from_value(value: &Value) -> Result<Self, String> {
+        match value.to_string().as_str() {
+            "ours" => Ok(Stderr::Ours),
+            "join" => Ok(Stderr::Join),
+            "tell" => Ok(Stderr::Tell),
+            other => Err(format!(
+                "`ours`, `join` or `tell` is expected, not `{other}`"
+            )),
+        }
+    }
+
+    fn to_value(&self) -> Option<Value> {
+        Some(Value::from(self.name()))
     }
 }
 
@@ -59,7 +109,22 @@ impl Transport for Exec {
         &CARD
     }
 
-    fn dial<'a>(&'a self, stack: &'a Stack, _: &'a Cx) -> BoxFuture<'a, Result<Opened, Failure>> {
-        Box::pin(async move { spawn::spawn(stack) })
+    fn check(&self, stack: &Stack) -> Result<(), Failure> {
+        if stack.role == Role::Dial {
+            spawn::prepare(stack, &options(stack)?)?;
+        }
+        Ok(())
     }
+
+    fn look(&self, stack: &Stack) -> Result<(), Failure> {
+        spawn::look(stack, &options(stack)?)
+    }
+
+    fn dial<'a>(&'a self, stack: &'a Stack, cx: &'a Cx) -> BoxFuture<'a, Result<Opened, Failure>> {
+        Box::pin(async move { spawn::spawn(stack, &options(stack)?, cx) })
+    }
+}
+
+fn options(stack: &Stack) -> Result<DialOptions, Failure> {
+    DialOptions::read(&stack.transport().settings).map_err(|errors| mistakes(stack, &errors))
 }

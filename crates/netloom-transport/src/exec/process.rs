@@ -1,29 +1,25 @@
 //! A running program as a carrier of bytes.
 
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::process::{ChildStdin, ChildStdout};
 
-use super::ending;
+use super::running::Running;
 use crate::conn::{Close, ConnFacts, Io, Peer};
 use crate::socket::Socket;
 
-/// A program that runs.
+/// A program that runs, with its input and its output.
 ///
 /// Its output is read to the end before its exit is looked at, so nothing it
-/// said is lost. It is ended when this is dropped, unless everything was said
-/// in both directions: then it may finish with what it got. The runtime reaps
-/// it in either case.
+/// said is lost.
 pub(super) struct Process {
-    child: Child,
+    running: Running,
     input: Option<ChildStdin>,
     output: Output,
     name: Box<str>,
-    command: Box<str>,
-    may_finish: bool,
 }
 
 enum Output {
@@ -36,21 +32,18 @@ enum Output {
 
 impl Process {
     /// A program whose input and output are pipes.
-    pub(super) fn new(mut child: Child, program: &str, command: &str) -> Option<Self> {
-        let (input, output) = (child.stdin.take(), child.stdout.take()?);
-        let name = match child.id() {
-            Some(pid) => format!("exec:{program} pid {pid}"),
-            None => format!("exec:{program}"),
-        };
-        let (name, command) = (name.into(), command.into());
-        Some(Process {
-            child,
+    pub(super) fn new(
+        running: Running,
+        input: Option<ChildStdin>,
+        output: ChildStdout,
+        name: String,
+    ) -> Self {
+        Process {
+            running,
             input,
             output: Output::Open(output),
-            name,
-            command,
-            may_finish: false,
-        })
+            name: name.into(),
+        }
     }
 }
 
@@ -72,11 +65,9 @@ impl AsyncRead for Process {
                     this.output = Output::Ended;
                 }
                 Output::Ended => {
-                    let status = ready!(pin!(this.child.wait()).poll(cx))?;
+                    let ended = ready!(this.running.poll_ended(cx));
                     this.output = Output::Told;
-                    return Poll::Ready(
-                        ending::judge(status, &this.command).map_err(io::Error::from),
-                    );
+                    return Poll::Ready(ended);
                 }
                 Output::Told => return Poll::Ready(Ok(())),
             }
@@ -121,16 +112,9 @@ impl Io for Process {
         Err(self)
     }
 
-    fn close(mut self: Box<Self>, how: Close) {
-        self.may_finish = how == Close::Orderly;
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if !self.may_finish && !matches!(self.output, Output::Told) {
-            // It may have ended by itself already.
-            let _ = self.child.start_kill();
+    fn close(self: Box<Self>, how: Close) {
+        if how == Close::Orderly {
+            self.running.let_finish();
         }
     }
 }

@@ -7,27 +7,99 @@ use std::process::Stdio;
 
 use netloom_base::failure::{Errno, Fact};
 use netloom_base::{Code, Failure, Side, Stack, Stage};
-use tokio::process::Command;
+use tokio::process::{ChildStdout, Command};
 
-use super::DialOptions;
 use super::process::Process;
+use super::running::{End, Running};
+use super::{DialOptions, Stderr, complaints};
 use crate::conn::Conn;
+use crate::cx::Cx;
 use crate::net::Opened;
-use crate::net::mistakes;
 
-pub(super) fn spawn(stack: &Stack) -> Result<Opened, Failure> {
-    let options = DialOptions::read(&stack.transport().settings)
-        .map_err(|errors| mistakes(stack, &errors))?;
-    let (mut command, program) = prepare(stack, &options)?;
+pub(super) fn spawn(stack: &Stack, options: &DialOptions, cx: &Cx) -> Result<Opened, Failure> {
+    let (mut command, program) = prepare(stack, options)?;
+    let failed = |error| Failure::from_io(Stage::Create, error);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    // The process is ended by its own rule, not by `kill_on_drop`: see `Process`.
-    let child = command
+    #[cfg(unix)]
+    if options.group {
+        command.process_group(0);
+    }
+    let joined = match options.stderr {
+        Stderr::Ours => None,
+        Stderr::Tell => {
+            command.stderr(Stdio::piped());
+            None
+        }
+        Stderr::Join => {
+            let (reader, writer) = io::pipe().map_err(failed)?;
+            command
+                .stdout(writer.try_clone().map_err(failed)?)
+                .stderr(writer);
+            Some(reader)
+        }
+    };
+    // The process is ended by its own rule, not by `kill_on_drop`: see `Running`.
+    let mut child = command
         .spawn()
-        .map_err(|error| explain(error, &program, &options))?;
+        .map_err(|error| explain(error, &program, options))?;
+    drop(command); // and with it our hold on what the program writes to
+    let name = match child.id() {
+        Some(pid) => format!("exec:{program} pid {pid}"),
+        None => format!("exec:{program}"),
+    };
+    if let Some(stderr) = child.stderr.take() {
+        complaints::tell(stderr, &name, cx);
+    }
+    let output = match joined {
+        Some(reader) => output(reader),
+        None => child
+            .stdout
+            .take()
+            .ok_or_else(|| io::Error::other("the program's output was not kept")),
+    };
     let text = stack.endpoint.opaque().unwrap_or_default();
-    let process = Process::new(child, &program, text)
-        .ok_or_else(|| Failure::new(Stage::Create, Side::Os, Stage::Create.other()))?;
+    let input = child.stdin.take();
+    let end = if options.group {
+        End::Group(cx.clone())
+    } else {
+        End::Kill
+    };
+    let running = Running::new(child, text, end);
+    let process = Process::new(running, input, output.map_err(failed)?, name);
     Ok(Opened::Stream(Conn::new(Box::new(process))))
+}
+
+#[cfg(unix)]
+fn output(reader: io::PipeReader) -> io::Result<ChildStdout> {
+    ChildStdout::from_std(std::os::fd::OwnedFd::from(reader).into())
+}
+
+#[cfg(windows)]
+fn output(reader: io::PipeReader) -> io::Result<ChildStdout> {
+    ChildStdout::from_std(std::os::windows::io::OwnedHandle::from(reader).into())
+}
+
+/// Whether the program is there, without running it.
+pub(crate) fn look(stack: &Stack, options: &DialOptions) -> Result<(), Failure> {
+    let (_, program) = prepare(stack, options)?;
+    let dir = options.dir.as_deref();
+    let kind = match find(&program, dir, &search_path(options)) {
+        None => io::ErrorKind::NotFound,
+        Some(path) if path.is_dir() || !may_run(&path) => io::ErrorKind::PermissionDenied,
+        Some(_) if dir.is_some_and(|dir| !dir.join(".").is_dir()) => io::ErrorKind::NotFound,
+        Some(_) => return Ok(()),
+    };
+    Err(explain(kind.into(), &program, options))
+}
+
+#[cfg(unix)]
+fn may_run(path: &Path) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+}
+
+#[cfg(not(unix))]
+fn may_run(_: &Path) -> bool {
+    true
 }
 
 /// The command that an endpoint's text is, and its program.
@@ -44,6 +116,9 @@ pub(crate) fn prepare(stack: &Stack, options: &DialOptions) -> Result<(Command, 
     command.args(words);
     if let Some(dir) = &options.dir {
         command.current_dir(dir);
+    }
+    if options.clean {
+        command.env_clear();
     }
     for variable in &options.env {
         match variable.split_once('=') {

@@ -15,6 +15,7 @@ mod terminal;
 #[cfg(target_os = "linux")]
 mod tests;
 
+use std::fmt;
 use std::path::PathBuf;
 
 use netloom_base::settings::FromValue;
@@ -22,6 +23,8 @@ use netloom_base::{Address, Card, Failure, Kind, Opens, Role, Scheme, Stack, Val
 
 use crate::BoxFuture;
 use crate::cx::Cx;
+#[cfg(target_os = "linux")]
+use crate::exec::{self, spawn};
 use crate::net::{Opened, Transport, mistakes};
 
 /// The transport behind `pty:`.
@@ -39,6 +42,24 @@ settings! {
         dir: Option<PathBuf>,
         /// a variable of the program's environment, KEY=VALUE
         env: Vec<String>,
+        /// give it no variable of ours, only those of `env`
+        clean: bool,
+        /// end it with everything it started, in whatever way it clings to life
+        group: bool,
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl DialOptions {
+    /// Those that any program has.
+    fn of_program(&self) -> exec::DialOptions {
+        exec::DialOptions {
+            dir: self.dir.clone(),
+            env: self.env.clone(),
+            clean: self.clean,
+            group: self.group,
+            stderr: exec::Stderr::Join,
+        }
     }
 }
 
@@ -49,6 +70,12 @@ pub struct Size {
     pub columns: u16,
     /// How many rows there are.
     pub rows: u16,
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.columns, self.rows)
+    }
 }
 
 impl FromValue for Size {
@@ -67,7 +94,7 @@ impl FromValue for Size {
     }
 
     fn to_value(&self) -> Option<Value> {
-        Some(Value::Text(format!("{}x{}", self.columns, self.rows)))
+        Some(Value::Text(self.to_string()))
     }
 }
 
@@ -92,6 +119,10 @@ static CARD: Card = Card {
     opens: Opens::Either,
 };
 
+fn options(stack: &Stack) -> Result<DialOptions, Failure> {
+    DialOptions::read(&stack.transport().settings).map_err(|errors| mistakes(stack, &errors))
+}
+
 impl Transport for Pty {
     fn card(&self) -> &'static Card {
         &CARD
@@ -99,15 +130,23 @@ impl Transport for Pty {
 
     fn check(&self, stack: &Stack) -> Result<(), Failure> {
         if stack.role == Role::Dial {
-            DialOptions::read(&stack.transport().settings)
-                .map_err(|errors| mistakes(stack, &errors))?;
+            let options = options(stack)?;
+            #[cfg(target_os = "linux")]
+            spawn::prepare(stack, &options.of_program())?;
+            #[cfg(not(target_os = "linux"))]
+            drop(options);
         }
         Ok(())
     }
 
     #[cfg(target_os = "linux")]
-    fn dial<'a>(&'a self, stack: &'a Stack, _: &'a Cx) -> BoxFuture<'a, Result<Opened, Failure>> {
-        Box::pin(async move { terminal::open(stack) })
+    fn look(&self, stack: &Stack) -> Result<(), Failure> {
+        spawn::look(stack, &options(stack)?.of_program())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn dial<'a>(&'a self, stack: &'a Stack, cx: &'a Cx) -> BoxFuture<'a, Result<Opened, Failure>> {
+        Box::pin(async move { terminal::open(stack, cx) })
     }
 
     #[cfg(not(target_os = "linux"))]

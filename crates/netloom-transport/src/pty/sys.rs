@@ -71,11 +71,10 @@ pub(super) fn make_raw(terminal: BorrowedFd<'_>) -> io::Result<()> {
     done(unsafe { libc::tcsetattr(terminal.as_raw_fd(), libc::TCSANOW, &raw const found) })
 }
 
-/// The character that ends the input, where the terminal reads lines now.
+/// The character that ends the input. A program that edits lines itself heeds
+/// it too, though the terminal does not.
 pub(super) fn end_of_file(terminal: BorrowedFd<'_>) -> Option<u8> {
-    let found = attributes(terminal).ok()?;
-    let reads_lines = found.c_lflag & libc::ICANON != 0;
-    reads_lines.then(|| found.c_cc[libc::VEOF])
+    Some(attributes(terminal).ok()?.c_cc[libc::VEOF])
 }
 
 /// Makes what is standard input of the program the terminal of a session of its own.

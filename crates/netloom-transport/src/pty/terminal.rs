@@ -2,27 +2,27 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use netloom_base::{Failure, Stack, Stage};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::process::Child;
 
 use super::{DialOptions, sys};
+use crate::BoxFuture;
 use crate::conn::{Close, Conn, ConnFacts, Io, Peer};
-use crate::exec::{self, ending, spawn};
+use crate::cx::Cx;
+use crate::exec::running::{End, Running};
+use crate::exec::spawn;
 use crate::net::{Opened, mistakes};
 use crate::ready::Ready;
 use crate::socket::Socket;
 
-pub(super) fn open(stack: &Stack) -> Result<Opened, Failure> {
+pub(super) fn open(stack: &Stack, cx: &Cx) -> Result<Opened, Failure> {
     let options = DialOptions::read(&stack.transport().settings)
         .map_err(|errors| mistakes(stack, &errors))?;
-    let of_program = exec::DialOptions {
-        dir: options.dir,
-        env: options.env,
-    };
+    let of_program = options.of_program();
     let (mut command, program) = spawn::prepare(stack, &of_program)?;
     let failed = |error| Failure::from_io(Stage::Create, error);
     let (ours, theirs) = sys::open().map_err(failed)?;
@@ -41,16 +41,22 @@ pub(super) fn open(stack: &Stack) -> Result<Opened, Failure> {
         None => format!("pty:{program}"),
     };
     let text = stack.endpoint.opaque().unwrap_or_default();
+    let end = if options.group {
+        End::Group(cx.clone())
+    } else {
+        End::Leave
+    };
     // The command and `theirs` end here: the program alone has the other end.
     Ok(Opened::Stream(Conn::new(Box::new(Terminal {
         ours: Ready::new(ours),
         drained: false,
-        child,
-        told: false,
+        running: Running::new(child, text, end),
         at_line_start: true,
         ends: None,
+        raw: options.raw,
+        remind: None,
+        cx: cx.clone(),
         name: name.into(),
-        command: text.into(),
     }))))
 }
 
@@ -60,15 +66,53 @@ struct Terminal {
     ours: Ready,
     /// The program's end is closed, and everything it said was read.
     drained: bool,
-    child: Child,
-    /// How the program ended was told.
-    told: bool,
+    running: Running,
     /// Whether what was typed last ended a line.
     at_line_start: bool,
     /// What is still to be typed to end the input; empty when that is done.
     ends: Option<Vec<u8>>,
+    /// No key means anything.
+    raw: bool,
+    /// When the end of the input is typed again.
+    remind: Option<BoxFuture<'static, ()>>,
+    cx: Cx,
     name: Box<str>,
-    command: Box<str>,
+}
+
+/// How long a program that was told the end of its input may be silent before
+/// it is told again.
+const REMIND: Duration = Duration::from_secs(1);
+
+impl Terminal {
+    /// The key that ends the input.
+    fn end_key(&self) -> Option<u8> {
+        let terminal = self.ours.fd().filter(|_| !self.raw)?;
+        sys::end_of_file(terminal)
+    }
+
+    /// The end of the input is a key, which is lost on a program that had not
+    /// begun to read, or read twice. For it to last, it is typed again while
+    /// the program is silent.
+    fn keep_ended(&mut self, task: &mut Context<'_>) {
+        let Some(key) = self
+            .end_key()
+            .filter(|_| self.ends.as_ref().is_some_and(Vec::is_empty))
+        else {
+            return;
+        };
+        loop {
+            let remind = self.remind.get_or_insert_with(|| {
+                let cx = self.cx.clone();
+                Box::pin(async move { cx.sleep(REMIND).await })
+            });
+            if remind.as_mut().poll(task).is_pending() {
+                return;
+            }
+            self.remind = None;
+            // One that cannot be typed now is typed the next time.
+            let _ = Pin::new(&mut self.ours).poll_write(task, &[key]);
+        }
+    }
 }
 
 impl AsyncRead for Terminal {
@@ -80,7 +124,13 @@ impl AsyncRead for Terminal {
         let this = &mut *self;
         if !this.drained {
             let before = buf.filled().len();
-            match ready!(Pin::new(&mut this.ours).poll_read(cx, buf)) {
+            let read = Pin::new(&mut this.ours).poll_read(cx, buf);
+            if read.is_pending() {
+                this.keep_ended(cx);
+            } else {
+                this.remind = None;
+            }
+            match ready!(read) {
                 // Nobody has the other end any more.
                 Err(error) if error.raw_os_error() == Some(libc::EIO) => {}
                 Err(error) => return Poll::Ready(Err(error)),
@@ -91,12 +141,7 @@ impl AsyncRead for Terminal {
             }
             this.drained = true;
         }
-        if this.told {
-            return Poll::Ready(Ok(()));
-        }
-        let status = ready!(pin!(this.child.wait()).poll(cx))?;
-        this.told = true;
-        Poll::Ready(ending::judge(status, &this.command).map_err(io::Error::from))
+        this.running.poll_ended(cx)
     }
 }
 
@@ -131,15 +176,15 @@ impl AsyncWrite for Terminal {
     }
 
     /// Types the end of the input, as a person does with `^D`: once at the
-    /// beginning of a line, twice elsewhere. Where the terminal reads no lines,
-    /// there is no such key, and only the end of the stream ends the program.
+    /// beginning of a line, twice elsewhere. On a raw terminal there is no such
+    /// key, and only the end of the stream ends the program.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.drained {
             return Poll::Ready(Ok(()));
         }
         let times = if this.at_line_start { 1 } else { 2 };
-        let key = this.ours.fd().and_then(sys::end_of_file);
+        let key = this.end_key();
         let left = this
             .ends
             .get_or_insert_with(|| key.map_or_else(Vec::new, |key| vec![key; times]));
@@ -166,5 +211,10 @@ impl Io for Terminal {
         Err(self)
     }
 
-    fn close(self: Box<Self>, _: Close) {}
+    /// It hangs up, whichever way it is closed.
+    fn close(self: Box<Self>, how: Close) {
+        if how == Close::Orderly {
+            self.running.let_finish();
+        }
+    }
 }
