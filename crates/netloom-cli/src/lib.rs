@@ -6,18 +6,23 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod connecting;
 mod contract;
 mod datagrams;
+mod desk;
+mod editor;
 mod explaining;
 mod first_client;
 mod flags;
 mod messages;
+mod recording;
 mod serving;
 mod talk;
 mod verb;
 mod via;
 mod view;
 mod waiting;
+mod watch;
 
 pub use contract::main;
 pub use verb::command;

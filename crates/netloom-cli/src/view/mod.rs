@@ -1,11 +1,12 @@
 //! How things are shown: plain text, or JSON Lines.
 
+mod data;
 mod json;
 mod plain;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use clap::ArgMatches;
 use netloom_base::event::Remark;
@@ -13,6 +14,7 @@ use netloom_base::story::WIDTH;
 use netloom_base::{Diagnosis, Event, Failure, Fields, Record, Stage, Timestamp};
 use netloom_transport::cx::Stamped;
 
+pub(crate) use data::Data;
 pub(crate) use json::{line as json_line, now};
 
 /// The face a verb shows.
@@ -28,7 +30,12 @@ pub(crate) struct Face {
     closed: Arc<AtomicBool>,
     /// The first failure to write there for another reason.
     unwritten: Arc<OnceLock<io::Error>>,
+    /// Who takes lines meanwhile that would go to the terminal or to stdout.
+    voice: Arc<Mutex<Option<Voice>>>,
 }
+
+/// Takes lines while somebody else writes where they would go.
+pub(crate) type Voice = Box<dyn Fn(&str) + Send>;
 
 impl Face {
     pub(crate) fn new(matches: &ArgMatches) -> Self {
@@ -64,6 +71,7 @@ impl Face {
             hints: false,
             closed: Arc::default(),
             unwritten: Arc::default(),
+            voice: Arc::default(),
         }
     }
 
@@ -77,6 +85,7 @@ impl Face {
             hints: false,
             closed: Arc::default(),
             unwritten: Arc::default(),
+            voice: Arc::default(),
         }
     }
 
@@ -128,7 +137,7 @@ impl Face {
         } else if let Some(text) =
             plain::event(&stamped.event, self.quiet, self.verbose, self.hints)
         {
-            say(&self.painted(&text));
+            self.speak(&self.painted(&text));
         }
     }
 
@@ -137,7 +146,7 @@ impl Face {
         if self.json {
             self.out(&json::line(record, at));
         } else if self.verbose {
-            say(&plain.to_string());
+            self.speak(&plain.to_string());
         }
     }
 
@@ -198,7 +207,7 @@ impl Face {
         if self.json {
             self.out(&json::line(diagnosis, now()));
         } else {
-            say(&self.painted(&diagnosis.to_string()));
+            self.speak(&self.painted(&diagnosis.to_string()));
         }
     }
 
@@ -222,8 +231,38 @@ impl Face {
     /// Says something that is not an event.
     pub(crate) fn say(&self, text: &str) {
         if !self.json && !self.quiet {
-            say(text);
+            self.speak(text);
         }
+    }
+
+    /// Shows what goes by, to whoever asked for it.
+    pub(crate) fn trace(&self, text: &str) {
+        if !self.json {
+            self.speak(text);
+        }
+    }
+
+    /// Lets `voice` have what is said to the terminal that it draws on; with
+    /// JSON, what is written to stdout.
+    pub(crate) fn speak_through(&self, voice: Option<Voice>) {
+        let heard = self.json || io::stderr().is_terminal();
+        *self.voice() = voice.filter(|_| heard);
+    }
+
+    fn voice(&self) -> std::sync::MutexGuard<'_, Option<Voice>> {
+        self.voice.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn speak(&self, text: &str) {
+        match &*self.voice() {
+            Some(voice) => voice(text),
+            // When nobody hears, nothing can be said about it.
+            None => _ = writeln!(io::stderr().lock(), "{text}"),
+        }
+    }
+
+    pub(crate) fn is_colored(&self) -> bool {
+        self.color
     }
 
     /// Writes a text that was asked for: as it is, or as one record.
@@ -253,6 +292,9 @@ impl Face {
     }
 
     fn out(&self, text: &str) {
+        if let Some(voice) = &*self.voice() {
+            return voice(text);
+        }
         let mut out = io::stdout().lock();
         if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush()) {
             self.reader_left();
@@ -288,9 +330,4 @@ impl Record for Words {
     fn fields(&self, to: &mut dyn Fields) {
         to.text("text", &self.text);
     }
-}
-
-fn say(text: &str) {
-    // When nobody hears, nothing can be said about it.
-    let _ = writeln!(io::stderr().lock(), "{text}");
 }
