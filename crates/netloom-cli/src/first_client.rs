@@ -150,12 +150,14 @@ impl Talker<'_> {
     }
 }
 
-struct Door {
+/// Where clients come in.
+pub(crate) struct Door {
     listener: Box<dyn Listener>,
-    stack: Stack,
+    pub(crate) stack: Stack,
 }
 
-async fn bind(urls: &[&str], cx: &Cx) -> Result<Vec<Door>, Failure> {
+/// Listens at all of them.
+pub(crate) async fn bind(urls: &[&str], cx: &Cx) -> Result<Vec<Door>, Failure> {
     let mut doors = Vec::new();
     for url in urls {
         let set: EndpointSet = url.parse().map_err(|error| complaint(&error))?;
@@ -177,7 +179,7 @@ async fn bind(urls: &[&str], cx: &Cx) -> Result<Vec<Door>, Failure> {
 }
 
 /// The first client at any of the doors.
-async fn next(doors: &mut [Door]) -> Result<(Accepted, Stack), Failure> {
+pub(crate) async fn next(doors: &mut [Door]) -> Result<(Accepted, Stack), Failure> {
     let mut waiting: Vec<_> = doors
         .iter_mut()
         .map(|door| (door.listener.accept(), &door.stack))

@@ -16,6 +16,7 @@ mod first_client;
 mod flags;
 mod messages;
 mod recording;
+mod replaying;
 mod serving;
 mod talk;
 mod verb;

@@ -6,6 +6,7 @@ mod doctor;
 mod explain;
 mod listen;
 mod man;
+mod replay;
 mod serve;
 mod up;
 mod wait;
@@ -32,6 +33,7 @@ static VERBS: &[&dyn Verb] = &[
     &listen::Listen,
     &serve::Serve,
     &wait::Wait,
+    &replay::ReplayVerb,
     &explain::Explain,
     &doctor::Doctor,
     &up::Up,
