@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
 use crate::contract::Stop;
+use crate::editor::is_there;
 use crate::recording::Recorder;
 use crate::view::Face;
 
@@ -29,7 +30,7 @@ struct Inner {
     cx: Cx,
     dumps: AtomicBool,
     /// Whether a person may ask for the dump later, and reads the figures.
-    by_hand: AtomicBool,
+    by_hand: bool,
     /// Several conversations at once: each dump says whose it is.
     several: bool,
     recorder: Option<Recorder>,
@@ -63,17 +64,12 @@ impl Watch {
             face: face.clone(),
             cx: cx.clone(),
             dumps: AtomicBool::new(face.is_verbose() && !face.is_json()),
-            by_hand: AtomicBool::new(false),
+            by_hand: is_there(),
             several,
             recorder,
             figures: Mutex::default(),
             changed: Notify::new(),
         }))
-    }
-
-    /// A person reads the figures and may ask for the dump.
-    pub(crate) fn by_hand(&self) {
-        self.0.by_hand.store(true, Ordering::Relaxed);
     }
 
     /// Begins or ends the dump.
@@ -106,7 +102,7 @@ impl Watch {
     }
 
     fn somebody_looks(&self) -> bool {
-        self.dumps() || self.0.recorder.is_some() || self.0.by_hand.load(Ordering::Relaxed)
+        self.dumps() || self.0.recorder.is_some() || self.0.by_hand
     }
 
     /// Looks at all that goes over `conn` from now on, if anybody wants to.

@@ -80,7 +80,6 @@ impl Console {
         let Some(editor) = Editor::open(options, cx).await? else {
             return Ok(None);
         };
-        watch.by_hand();
         let above = editor.above();
         let voice = above.clone();
         let voice = Speaking::through(face, Box::new(move |text| voice.say(text)));

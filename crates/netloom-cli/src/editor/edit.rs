@@ -112,10 +112,10 @@ impl Edit {
             Key::End => self.line.end(),
             Key::WordLeft => self.line.word_left(),
             Key::WordRight => self.line.word_right(),
-            Key::KillWordLeft => self.killed = self.line.kill_word_left(),
-            Key::KillWordRight => self.killed = self.line.kill_word_right(),
-            Key::KillToStart => self.killed = self.line.kill_to_start(),
-            Key::KillToEnd => self.killed = self.line.kill_to_end(),
+            Key::KillWordLeft => self.keep(Line::kill_word_left),
+            Key::KillWordRight => self.keep(Line::kill_word_right),
+            Key::KillToStart => self.keep(Line::kill_to_start),
+            Key::KillToEnd => self.keep(Line::kill_to_end),
             Key::Yank => {
                 let killed = self.killed.clone();
                 return self.insert(&killed);
@@ -155,6 +155,14 @@ impl Edit {
             Outcome::Nothing
         } else {
             TOO_LONG
+        }
+    }
+
+    /// Kills, and keeps what that took away.
+    fn keep(&mut self, kill: impl Fn(&mut Line) -> String) {
+        let killed = kill(&mut self.line);
+        if !killed.is_empty() {
+            self.killed = killed;
         }
     }
 

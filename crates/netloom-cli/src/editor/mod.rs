@@ -42,6 +42,7 @@ pub(crate) use history::private;
 use history::{History, file};
 use keys::{Key, Keys};
 use screen::{Live, Screen, write_lines};
+pub(crate) use terminal::is_there;
 use terminal::{Resized, Terminal, size};
 
 /// How much may wait to be shown before whoever brings it has to wait.

@@ -1,5 +1,7 @@
 //! The terminal this program was started on: its modes and its size.
 
+use std::io::IsTerminal;
+
 #[cfg(unix)]
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
@@ -17,15 +19,17 @@ pub(super) struct Terminal {
     before: Termios,
 }
 
+/// Whether standard input and output are a terminal that can move its cursor.
+pub(crate) fn is_there() -> bool {
+    let dumb = std::env::var_os("TERM").is_none_or(|name| name.is_empty() || name == "dumb");
+    cfg!(unix) && !dumb && std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+}
+
 #[cfg(unix)]
 impl Terminal {
-    /// Takes the terminal, if standard input and output are one that can move
-    /// its cursor.
+    /// Takes the terminal, if there is one.
     pub(super) fn take() -> Option<Self> {
-        use std::io::IsTerminal;
-
-        let dumb = std::env::var_os("TERM").is_none_or(|name| name.is_empty() || name == "dumb");
-        if dumb || !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+        if !is_there() {
             return None;
         }
         let before = tcgetattr(std::io::stdin()).ok()?;
