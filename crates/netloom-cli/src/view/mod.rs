@@ -256,8 +256,13 @@ impl Face {
     fn speak(&self, text: &str) {
         match &*self.voice() {
             Some(voice) => voice(text),
-            // When nobody hears, nothing can be said about it.
-            None => _ = writeln!(io::stderr().lock(), "{text}"),
+            // In one piece, because others may write there too. When nobody
+            // hears, nothing can be said about it.
+            None => {
+                _ = io::stderr()
+                    .lock()
+                    .write_all(format!("{text}\n").as_bytes())
+            }
         }
     }
 

@@ -98,15 +98,23 @@ fn what_comes_never_tears_what_is_typed() {
             && rows[at - 1] == "login:"
     });
     let from = rows.iter().position(|row| row == "one").unwrap();
-    assert_eq!(rows[from..from + 4], ["one", "two", "login:", "> half a li"]);
+    assert_eq!(
+        rows[from..from + 4],
+        ["one", "two", "login:", "> half a li"]
+    );
     peer.say("\nmore\n");
     terminal.types("ne\r");
     assert_eq!(peer.line(), "half a line\n");
     let rows = terminal.until("the line that was sent", |rows, _| {
         rows.iter().any(|row| row == "> half a line")
     });
-    let lines: Vec<&String> = rows.iter().filter(|row| !row.contains(" received")).collect();
-    let torn = lines.iter().any(|row| row.contains("more") && *row != "more");
+    let lines: Vec<&String> = rows
+        .iter()
+        .filter(|row| !row.contains(" received"))
+        .collect();
+    let torn = lines
+        .iter()
+        .any(|row| row.contains("more") && *row != "more");
     assert!(!torn, "{rows:?}");
     terminal.types("\x03");
     let (code, _) = terminal.end();
@@ -133,7 +141,10 @@ fn the_history_outlives_the_program_and_keeps_no_secret() {
         assert_eq!(code, Some(0));
         assert!(!all.contains("hunter2"), "{all}");
     }
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "GET one\nPUT two\n");
+    assert_eq!(
+        std::fs::read_to_string(&file).unwrap(),
+        "GET one\nPUT two\n"
+    );
     let mode = std::fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 
@@ -217,7 +228,9 @@ fn colour_is_left_out_when_nobody_wants_it() {
         assert_eq!(all.contains("\x1b[36m"), colour, "{variables:?} {flags:?}");
         // Sequences that colour end in m; those that move the cursor do not.
         let colours = all.split("\x1b[").skip(1).filter(|after| {
-            after.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').starts_with('m')
+            after
+                .trim_start_matches(|c: char| c.is_ascii_digit() || c == ';')
+                .starts_with('m')
         });
         assert_eq!(colours.count() > 0, colour, "{all:?}");
     }
@@ -227,12 +240,21 @@ fn colour_is_left_out_when_nobody_wants_it() {
 fn a_peer_can_do_nothing_to_the_terminal() {
     let folder = Folder::new();
     let (terminal, mut peer, _server) = connected(&folder, &[]);
-    peer.say(b"\x1b]52;c;ZXZpbA==\x07\x1b]0;owned\x07\x1b[2J\x1b[H\x1bc\x9b31m\xc2\x9b31m\xff\xfe\n");
+    peer.say(
+        b"\x1b]52;c;ZXZpbA==\x07\x1b]0;owned\x07\x1b[2J\x1b[H\x1bc\x9b31m\xc2\x9b31m\xff\xfe\n",
+    );
     terminal.text("^[]52;c;ZXZpbA==^G^[]0;owned^G^[[2J^[[H^[c\\x9b31m\\u{9b}31m\\xff\\xfe");
     peer.say("still\rhere\n");
     terminal.row("still^Mhere");
     let (mut peer, said) = (peer, terminal.bytes());
-    for attack in [&b"\x1b]"[..], b"\x07", b"\x1b[2J", b"\x1bc", b"\x9b", b"\xff"] {
+    for attack in [
+        &b"\x1b]"[..],
+        b"\x07",
+        b"\x1b[2J",
+        b"\x1bc",
+        b"\x9b",
+        b"\xff",
+    ] {
         let found = said.windows(attack.len()).any(|window| window == attack);
         assert!(!found, "{}", attack.escape_ascii());
     }
@@ -260,12 +282,19 @@ fn ten_megabytes_without_a_line_end_are_shown_in_little_memory() {
     terminal.row("last line");
     terminal.types("alive\r");
     assert_eq!(peer.line(), "alive\n");
-    let shown = terminal.bytes().iter().filter(|byte| **byte == b'x').count();
+    let shown = terminal
+        .bytes()
+        .iter()
+        .filter(|byte| **byte == b'x')
+        .count();
     assert!(shown >= 160 * block.len(), "{shown}");
     // What it needed at most: proc_pid_status(5).
     let pid = terminal.pid_of_netloom();
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let peak = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    let peak = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .unwrap();
     let peak: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
     assert!(peak < 96 * 1024, "{peak} KiB");
     drop(peer);
@@ -322,7 +351,9 @@ fn a_person_can_dial_again_and_a_server_that_dies_is_dialled_again() {
 fn datagrams_have_the_same_editor() {
     let folder = Folder::new();
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(crate::program::PATIENCE)).unwrap();
+    socket
+        .set_read_timeout(Some(crate::program::PATIENCE))
+        .unwrap();
     let url = format!("udp://{}", socket.local_addr().unwrap());
     let mut terminal = Terminal::netloom(&folder, &["connect", &url, "-v"]);
     terminal.prompt("");

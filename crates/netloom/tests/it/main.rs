@@ -34,6 +34,7 @@ mod program;
 mod proxies;
 mod signals;
 mod stdout;
+mod talking;
 mod terminal;
 mod tls_met;
 mod told;

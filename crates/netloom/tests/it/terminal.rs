@@ -50,7 +50,8 @@ impl Terminal {
     }
 
     fn start(folder: &Folder, command: &Command, variables: &[(&str, &str)]) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        let master =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap();
@@ -164,7 +165,9 @@ impl Terminal {
 
     /// Waits until this row is on the screen.
     pub(crate) fn row(&self, row: &str) {
-        self.until(&format!("row `{row}`"), |rows, _| rows.iter().any(|r| r == row));
+        self.until(&format!("row `{row}`"), |rows, _| {
+            rows.iter().any(|r| r == row)
+        });
     }
 
     /// Waits until some row has this text.
@@ -178,7 +181,10 @@ impl Terminal {
     pub(crate) fn prompt(&self, typed: &str) {
         let wanted = format!("> {typed}");
         self.until(&format!("prompt `{wanted}`"), |rows, (row, _)| {
-            rows.get(usize::from(row)).map_or("", String::as_str).trim_end() == wanted.trim_end()
+            rows.get(usize::from(row))
+                .map_or("", String::as_str)
+                .trim_end()
+                == wanted.trim_end()
         });
     }
 
