@@ -5,7 +5,6 @@
 //! ended and nothing has come for a while; `listen` ends when it is told to.
 
 use std::future::poll_fn;
-use std::io::{IsTerminal, stdout};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::task::Poll;
@@ -25,7 +24,7 @@ use crate::client::converse;
 use crate::connecting::{Console, recorder};
 use crate::contract::Stop;
 use crate::desk::Desk;
-use crate::editor::Options;
+use crate::editor::{LONGEST, Options};
 use crate::talk::{Expect, Script};
 use crate::view::{Data, Face, json_line, now};
 use crate::watch::{Seen, Watch};
@@ -179,7 +178,6 @@ impl<'a> Exchange<'a> {
         face: &'a Face,
         cx: &'a Cx,
     ) -> Result<Self, Stop> {
-        let shown = stdout().is_terminal() && !by.options.raw && !face.is_json();
         let recorder = recorder(by.record.as_ref(), face, cx)?;
         let script = by.script.clone();
         let began = cx.now();
@@ -191,7 +189,7 @@ impl<'a> Exchange<'a> {
             limit,
             face,
             cx,
-            desk: Desk::stdio(shown, cx).await?,
+            desk: Desk::stdio(by.options.raw, face, cx).await?,
             by_hand: false,
             watch: Watch::new(face, recorder, false, cx),
             seen: None,
@@ -223,10 +221,8 @@ impl<'a> Exchange<'a> {
         let at = at.unwrap_or_default();
         let what = stack.to_string();
         self.seen = Some(watch.open(self.conn, &name, (&what, "datagram"), &at));
-        if let Some(console) = &console {
-            self.desk = console.desk();
-            self.by_hand = true;
-        }
+        self.desk = Console::desk_or_stdio(console.as_ref(), by.options, face, cx).await?;
+        self.by_hand = console.is_some();
         let run = async {
             self.run(overdue).await?;
             let story = self.story(stack);
@@ -263,7 +259,7 @@ impl<'a> Exchange<'a> {
     async fn run(&mut self, overdue: &str) -> Result<(), Failure> {
         let room = self.sockets.iter().map(|socket| socket.room()).max();
         let mut batch = Batch::new(SLOTS, room.unwrap_or(1));
-        let mut block = [0; BLOCK];
+        let mut block = vec![0; if self.by_hand { LONGEST + 1 } else { BLOCK }];
         if let Some(text) = self.script.send.take() {
             self.say(&text).await?;
             self.input_over = true;

@@ -3,7 +3,7 @@
 //! with what the last one did not take.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -16,6 +16,7 @@ use netloom_transport::{Close, Conn, Cx};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::editor::Harmless;
+use crate::view::Face;
 
 /// Something to read typed bytes from and to write received ones to.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -56,12 +57,14 @@ impl Desk {
         })))
     }
 
-    /// Standard input and output. What is `shown` on a terminal is made harmless.
-    pub(crate) async fn stdio(shown: bool, cx: &Cx) -> Result<Self, Failure> {
+    /// Standard input and output. What bytes a terminal gets are made harmless,
+    /// unless they are to be `raw`.
+    pub(crate) async fn stdio(raw: bool, face: &Face, cx: &Cx) -> Result<Self, Failure> {
+        let harmless = io::stdout().is_terminal() && !raw && !face.is_json();
         let stdio: Endpoint = "-".parse().map_err(|error| complaint(&error))?;
         let stack = cx.net().stack(&stdio, Role::Dial)?;
         let stdio = cx.net().dial(&stack, cx).await?.stream()?;
-        Ok(Desk::new(if shown {
+        Ok(Desk::new(if harmless {
             Box::new(Shown {
                 stdio,
                 harmless: Harmless::default(),

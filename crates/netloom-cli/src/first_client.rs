@@ -1,6 +1,6 @@
 //! Waiting for a client and talking to it: `listen` without a kind, like `nc -l`.
 
-use std::io::{IsTerminal, stdin, stdout};
+use std::io::{IsTerminal, stdin};
 
 use clap::ArgMatches;
 use netloom_base::{Code, EndpointSet, Failure, Kind, Limits, Role, Side, Stack, Stage, Story};
@@ -56,13 +56,7 @@ pub(crate) fn first_client(urls: &[&str], matches: &ArgMatches, face: &Face) -> 
         let (accepted, stack) = next(&mut doors).await?;
         let (conn, name) = (accepted.attach()?, stack.endpoint.to_string());
         let console = Console::open(options, name, &watch, face, &cx).await?;
-        let desk = match &console {
-            Some(console) => console.desk(),
-            None => {
-                let shown = stdout().is_terminal() && !options.raw && !face.is_json();
-                Desk::stdio(shown, &cx).await?
-            }
-        };
+        let desk = Console::desk_or_stdio(console.as_ref(), options, face, &cx).await?;
         let talker = Talker {
             limits: &limits,
             script: Script {
@@ -104,12 +98,11 @@ impl Talker<'_> {
     ) -> Result<(), Stop> {
         let (face, mut came) = (self.face, Some(first));
         loop {
-            let (conn, stack) = match came.take() {
-                Some(first) => first,
-                None => {
-                    let (accepted, stack) = next(&mut doors).await?;
-                    (accepted.attach()?, stack)
-                }
+            let (conn, stack) = if let Some(first) = came.take() {
+                first
+            } else {
+                let (accepted, stack) = next(&mut doors).await?;
+                (accepted.attach()?, stack)
             };
             if !keep {
                 doors.clear(); // whoever comes now is refused, not left waiting

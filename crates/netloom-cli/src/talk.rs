@@ -304,6 +304,7 @@ impl AsyncWrite for Pipe {
             Some(json) => {
                 ready!(json.flush(&mut this.desk, task))?;
                 json.put(true, bytes);
+                let _ = json.flush(&mut this.desk, task)?; // the rest goes with the next
                 bytes.len()
             }
         };

@@ -1,6 +1,7 @@
 //! Who looks on while bytes go by: the dump of `-v`, a recording, the figures
 //! of the status line. None of them changes a byte.
 
+use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -156,9 +157,10 @@ impl Watch {
         let count = bytes.len() as u64;
         let at = {
             let mut figures = self.lock();
-            let (all, own) = match inbound {
-                true => (&mut figures.received, &mut seen.received),
-                false => (&mut figures.sent, &mut seen.sent),
+            let (all, own) = if inbound {
+                (&mut figures.received, &mut seen.received)
+            } else {
+                (&mut figures.sent, &mut seen.sent)
             };
             *all += count;
             std::mem::replace(own, *own + count)
@@ -174,7 +176,7 @@ impl Watch {
             for (row, shown) in Coding::Hexdump.show(bytes).lines().enumerate() {
                 let offset = at + row as u64 * 16;
                 let rest = shown.get(8..).unwrap_or_default();
-                text.push_str(&format!("\n{sign} {offset:08x}{rest}"));
+                _ = write!(text, "\n{sign} {offset:08x}{rest}");
             }
             self.0.face.trace(&text);
         }

@@ -2,7 +2,7 @@
 //! Ctrl-] are for this program.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IsTerminal, stderr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
@@ -90,6 +90,7 @@ impl Console {
                 reader: None,
                 above,
                 watch: watch.clone(),
+                dumps_here: stderr().is_terminal(),
             }))),
             editor,
             watch: watch.clone(),
@@ -101,8 +102,21 @@ impl Console {
     }
 
     /// The desk at this terminal.
-    pub(crate) fn desk(&self) -> Desk {
+    fn desk(&self) -> Desk {
         Desk::new(Box::new(self.line.clone())).of_entries()
+    }
+
+    /// The desk at this terminal or, without one, at standard input and output.
+    pub(crate) async fn desk_or_stdio(
+        console: Option<&Self>,
+        options: Options,
+        face: &Face,
+        cx: &Cx,
+    ) -> Result<Desk, Failure> {
+        match console {
+            Some(console) => Ok(console.desk()),
+            None => Desk::stdio(options.raw, face, cx).await,
+        }
     }
 
     /// Tells when the person wants another connection.
@@ -135,17 +149,13 @@ impl Console {
 
     /// Does what is typed, until it is the end.
     async fn keys(&mut self) -> Result<(), Stop> {
-        let mut gone = false;
         loop {
             match self.editor.next().await {
                 Typed::Entry(entry) => self.line.put(entry),
                 Typed::Interrupt => return Err(Stop::Interrupted),
-                Typed::Eof => {
-                    if gone {
-                        return Ok(());
-                    }
-                    gone = self.line.end();
-                }
+                // Said twice it is the end of all.
+                Typed::Eof if self.line.end() => return Ok(()),
+                Typed::Eof => {}
                 Typed::Command(words) => {
                     if self.command(&words).await {
                         return Ok(());
@@ -228,6 +238,8 @@ struct Queue {
     reader: Option<Waker>,
     above: Above,
     watch: Watch,
+    /// A dump is seen on this very terminal.
+    dumps_here: bool,
 }
 
 impl Line {
@@ -303,7 +315,7 @@ impl AsyncWrite for Line {
     ) -> Poll<io::Result<usize>> {
         let queue = self.lock();
         // Whoever reads the dump does not want it twice.
-        if !queue.watch.dumps() {
+        if !(queue.dumps_here && queue.watch.dumps()) {
             ready!(queue.above.poll_show(task, bytes));
         }
         Poll::Ready(Ok(bytes.len()))

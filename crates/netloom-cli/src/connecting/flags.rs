@@ -1,5 +1,6 @@
 //! The flags of a person's conversation.
 
+use std::io::{IsTerminal, stdin};
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -10,7 +11,10 @@ use netloom_transport::Cx;
 use super::again::{Again, MOST};
 use crate::contract::Stop;
 use crate::editor::Options;
+use crate::flags::bytes;
+use crate::messages::{sent, spoken};
 use crate::recording::{LARGEST, Recorder};
+use crate::talk::Script;
 use crate::view::Face;
 
 /// Adds the flags for what a terminal shows and remembers.
@@ -64,6 +68,25 @@ pub(crate) fn with_reconnect(command: Command) -> Command {
     )
 }
 const _: () = assert!(MOST == 10);
+
+/// What is said, and what is waited for.
+pub(crate) fn script(matches: &ArgMatches, again: bool) -> Result<Script, Stop> {
+    let spoken = spoken(matches)?;
+    let send = sent(matches, spoken.as_ref())?;
+    let expect = bytes(matches, "expect")?;
+    if expect.as_ref().is_some_and(Vec::is_empty) {
+        return Err(Stop::usage("--expect needs a text to wait for"));
+    }
+    let by_hand = send.is_none() && stdin().is_terminal();
+    Ok(Script {
+        send,
+        expect,
+        until_peer_ends: by_hand || again,
+        keep_stdout: again,
+        spoken,
+        endpoint: None,
+    })
+}
 
 /// How the terminal is to be.
 pub(crate) fn terminal(matches: &ArgMatches, face: &Face) -> Options {

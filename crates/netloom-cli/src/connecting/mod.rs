@@ -7,20 +7,22 @@ mod flags;
 mod hub;
 
 use std::future::poll_fn;
-use std::io::{self, IsTerminal};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
 use netloom_base::{Code, Endpoint, Failure, Role, Side, Stack, Stage, Story};
 use netloom_explain::story::begun;
+use netloom_transport::carry::Carried;
 use netloom_transport::{Conn, Cx};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 
 pub(crate) use again::Again;
 pub(crate) use console::{Console, Speaking};
 pub(crate) use flags::{
-    again, recorder, recording, terminal, with_reconnect, with_record_flags, with_terminal_flags,
+    again, recorder, recording, script, terminal, with_reconnect, with_record_flags,
+    with_terminal_flags,
 };
 use hub::Hub;
 
@@ -81,7 +83,7 @@ impl Call<'_> {
         let console = self.console(endpoint.to_string(), cx).await?;
         let seat = Seat {
             endpoint,
-            desk: self.desk(console.as_ref(), cx).await?,
+            desk: self.kept(self.desk(console.as_ref(), cx).await?, console.is_some()),
             redial: console.as_ref().map(Console::redial),
             again: self.again,
             script: self.script.clone(),
@@ -112,14 +114,9 @@ impl Call<'_> {
         let parts = endpoints.iter().enumerate().map(|(number, endpoint)| {
             let desk = Desk::new(Box::new(hub.part(number)));
             let desk = if by_hand { desk.of_entries() } else { desk };
-            let desk = if self.again.is_some() {
-                desk.keeping()
-            } else {
-                desk
-            };
             let seat = Seat {
                 endpoint,
-                desk,
+                desk: self.kept(desk, by_hand),
                 redial: console.as_ref().map(Console::redial),
                 again: self.again,
                 script: Script {
@@ -187,15 +184,16 @@ impl Call<'_> {
     }
 
     async fn desk(&self, console: Option<&Console>, cx: &Cx) -> Result<Desk, Stop> {
-        let desk = match console {
-            Some(console) => console.desk(),
-            None => {
-                let shown = io::stdout().is_terminal() && !self.options.raw && !self.face.is_json();
-                Desk::stdio(shown, cx).await?
-            }
-        };
-        let keeps = self.again.is_some() || console.is_some();
-        Ok(if keeps { desk.keeping() } else { desk })
+        Ok(Console::desk_or_stdio(console, self.options, self.face, cx).await?)
+    }
+
+    /// The desk, for several connections where there may be several.
+    fn kept(&self, desk: Desk, by_hand: bool) -> Desk {
+        if by_hand || self.again.is_some() {
+            desk.keeping()
+        } else {
+            desk
+        }
     }
 
     async fn open(&self, endpoint: &Endpoint, cx: &Cx) -> Result<Opened, Stop> {
@@ -243,7 +241,7 @@ impl Call<'_> {
                     let (ended, asked) = tokio::select! {
                         biased;
                         ended = talk(conn, &desk, script.clone(), self.face, cx) => (ended, false),
-                        () = wanted() => (Ok(Default::default()), true),
+                        () = wanted() => (Ok(Carried::default()), true),
                     };
                     if let Ok(carried) = &ended {
                         moved = (moved.0 + carried.back, moved.1 + carried.forth);
@@ -258,6 +256,7 @@ impl Call<'_> {
             };
             let left = desk.rewind();
             if asked {
+                shown(&desk).await;
                 self.face
                     .note(format!("dialling {endpoint} again, as was asked"));
                 continue;
@@ -267,7 +266,7 @@ impl Call<'_> {
                 Ok(_) if again.is_none() || over || desk.is_done() => return ended,
                 Err(stop) if again.is_none() || !may_pass(stop) => return ended,
                 Ok(_) => "the peer ended the conversation".to_owned(),
-                Err(Stop::Failed(failure)) => failure.summary().to_string(),
+                Err(Stop::Failed(failure)) => failure.summary(),
                 Err(_) => return ended,
             };
             let Some((wait, which)) = again.as_mut().and_then(|again| again.next(cx)) else {
@@ -276,6 +275,7 @@ impl Call<'_> {
                     (ended, _) => ended,
                 };
             };
+            shown(&desk).await;
             let waits = match left {
                 0 => String::new(),
                 1 => "; 1 byte waits to be sent".to_owned(),
@@ -291,6 +291,11 @@ impl Call<'_> {
             }
         }
     }
+}
+
+/// What came stands before what is said about it.
+async fn shown(desk: &Desk) {
+    let _ = desk.clone().flush().await; // its failure is told by the next write
 }
 
 /// Whether another attempt may go better.

@@ -70,8 +70,8 @@ impl Line {
 
     /// The beginning of the word before the place.
     fn word_before(&self) -> usize {
-        let words = self.before().unicode_word_indices();
-        words.last().map_or(0, |(at, _)| at)
+        let mut words = self.before().unicode_word_indices();
+        words.next_back().map_or(0, |(at, _)| at)
     }
 
     /// The end of the word after the place.
@@ -123,7 +123,7 @@ impl Line {
         }
         let column = self.text[start..self.at].graphemes(true).count();
         self.at = start - 1;
-        self.to_column(column);
+        self.go_to_column(column);
         true
     }
 
@@ -135,12 +135,12 @@ impl Line {
         }
         let column = self.text[self.row_start()..self.at].graphemes(true).count();
         self.at = end + 1;
-        self.to_column(column);
+        self.go_to_column(column);
         true
     }
 
     /// To that column of the row, or to its end.
-    fn to_column(&mut self, column: usize) {
+    fn go_to_column(&mut self, column: usize) {
         let (start, end) = (self.row_start(), self.row_end());
         let nth = self.text[start..end].grapheme_indices(true).nth(column);
         self.at = nth.map_or(end, |(at, _)| start + at);

@@ -41,6 +41,7 @@ pub(crate) use harmless::Harmless;
 pub(crate) use history::private;
 use history::{History, file};
 use keys::{Key, Keys};
+pub(crate) use line::LONGEST;
 use screen::{Live, Screen, write_lines};
 pub(crate) use terminal::is_there;
 use terminal::{Resized, Terminal, size};
@@ -111,7 +112,7 @@ impl Editor {
             tty,
             terminal,
             cx: cx.clone(),
-            keys: Keys::new(line::LONGEST),
+            keys: Keys::new(LONGEST),
             edit: Edit::new(History::open(kept)),
             screen: Screen::new(size(), options.color),
             above: Above(Arc::new(Mutex::new(Board {

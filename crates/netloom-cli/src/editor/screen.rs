@@ -96,12 +96,12 @@ impl Screen {
         let mut rows = Rows::new(self.width);
         rows.put(tail);
         let most = (self.height / 2).max(1);
-        if rows.rows.len() <= most {
+        if rows.all.len() <= most {
             return String::new();
         }
-        let last = rows.rows.pop().unwrap_or_default();
+        let last = rows.all.pop().unwrap_or_default();
         *tail = last.text;
-        let full = rows.rows.into_iter().map(|row| row.text + "\n");
+        let full = rows.all.into_iter().map(|row| row.text + "\n");
         full.collect()
     }
 
@@ -133,8 +133,8 @@ impl Screen {
         let status = usize::from(!live.status.is_empty() && self.height > 2);
         let room = self.height - status;
         // A window on it that has the cursor, if not all fits.
-        let first = rows.rows.len().saturating_sub(room).min(row);
-        let shown: Vec<Row> = rows.rows.into_iter().skip(first).take(room).collect();
+        let first = rows.all.len().saturating_sub(room).min(row);
+        let shown: Vec<Row> = rows.all.into_iter().skip(first).take(room).collect();
         for (number, row) in shown.iter().enumerate() {
             out.push_str(if number == 0 { "" } else { "\r\n" });
             out.push_str(&row.text);
@@ -143,7 +143,7 @@ impl Screen {
         if status == 1 {
             let mut rows = Rows::new(self.width - 1);
             rows.put(live.status);
-            let only = rows.rows.swap_remove(0);
+            let only = rows.all.swap_remove(0);
             let (dim, plain) = (self.style(DIM), self.style(PLAIN));
             _ = write!(out, "\r\n{dim}{}{plain}", only.text);
             self.drawn.push(only.columns);
@@ -172,7 +172,7 @@ pub(super) fn write_lines(lines: &str, out: &mut String) {
 /// Text broken into rows.
 struct Rows {
     width: usize,
-    rows: Vec<Row>,
+    all: Vec<Row>,
     cursor: (usize, usize),
 }
 
@@ -186,21 +186,21 @@ impl Rows {
     fn new(width: usize) -> Self {
         Rows {
             width,
-            rows: vec![Row::default()],
+            all: vec![Row::default()],
             cursor: (0, 0),
         }
     }
 
     fn end_row(&mut self) {
-        self.rows.push(Row::default());
+        self.all.push(Row::default());
     }
 
     fn last(&mut self) -> &mut Row {
-        if self.rows.is_empty() {
+        if self.all.is_empty() {
             self.end_row();
         }
-        let last = self.rows.len() - 1;
-        &mut self.rows[last]
+        let last = self.all.len() - 1;
+        &mut self.all[last]
     }
 
     /// One character as it is shown, which stays in one row.
@@ -254,7 +254,7 @@ impl Rows {
             self.end_row();
         }
         let column = self.last().columns.min(self.width - 1);
-        self.cursor = (self.rows.len() - 1, column);
+        self.cursor = (self.all.len() - 1, column);
         self.put(&text[at..]);
     }
 }

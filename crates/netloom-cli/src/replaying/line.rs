@@ -17,7 +17,7 @@ pub(super) enum Line {
 
 /// A socket, and with whom it talks.
 pub(super) struct Socket {
-    pub(super) socket: Box<dyn Datagrams>,
+    pub(super) below: Box<dyn Datagrams>,
     pub(super) batch: Batch,
     /// Taken from the batch up to here.
     pub(super) taken: usize,
@@ -66,7 +66,7 @@ impl Line {
                     None => (None, None),
                 };
                 let out = Outgoing { to, from, bytes };
-                ready!(socket.socket.poll_send(task, &[out]))?;
+                ready!(socket.below.poll_send(task, &[out]))?;
                 socket.watch.saw(&mut socket.seen, false, bytes);
                 Poll::Ready(Ok(bytes.len()))
             }
@@ -108,7 +108,7 @@ impl Socket {
                 return Poll::Ready(Ok(Some(bytes)));
             }
             self.taken = 0;
-            ready!(self.socket.poll_recv(task, &mut self.batch))?;
+            ready!(self.below.poll_recv(task, &mut self.batch))?;
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Saying again what one side of a recorded conversation said, when it said
 //! it, and comparing what comes with what the other side said then.
 
+mod flags;
 mod line;
 mod recorded;
 
 use std::future::poll_fn;
 use std::path::PathBuf;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use netloom_base::failure::Fact;
@@ -21,11 +22,12 @@ use crate::datagrams::gives_datagrams;
 use crate::first_client::{bind, next};
 use crate::view::{Face, now};
 use crate::watch::Watch;
+pub(crate) use flags::with_replay_flags;
 use line::{Line, Socket};
 use recorded::{Recorded, read};
 
 /// How long to wait for what the recording says comes next, when nobody says.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How much of a difference is shown.
 const SHOWN: usize = 32;
@@ -50,9 +52,10 @@ impl Replay<'_> {
         let recorded = read(&self.file, self.conn)?;
         let role = if self.listens { Role::Bind } else { Role::Dial };
         if recorded.datagrams != gives_datagrams(self.endpoint, role) {
-            let (was, is) = match recorded.datagrams {
-                true => ("in datagrams", "a stream"),
-                false => ("over a stream", "in datagrams"),
+            let (was, is) = if recorded.datagrams {
+                ("in datagrams", "a stream")
+            } else {
+                ("over a stream", "in datagrams")
             };
             return Err(Stop::usage(format!(
                 "the conversation was {was}, and {} carries {is}",
@@ -148,7 +151,7 @@ impl Replay<'_> {
         };
         let socket = Socket {
             batch: Batch::new(16, socket.room()),
-            socket,
+            below: socket,
             taken: 0,
             peer: None,
             waits: self.listens,
@@ -193,9 +196,9 @@ impl Heard {
         };
         let wanted = &self.wanted[from..to];
         if wanted != came && self.differs.is_none() {
-            let same = wanted.iter().zip(came).take_while(|(a, b)| a == b).count();
+            let equal = wanted.iter().zip(came).take_while(|(a, b)| a == b).count();
             let some = |bytes: &[u8], more: &[u8]| {
-                let rest = bytes.get(same..).unwrap_or_default();
+                let rest = bytes.get(equal..).unwrap_or_default();
                 rest.iter().chain(more).take(SHOWN).copied().collect()
             };
             let after = if is_datagram {
@@ -208,7 +211,7 @@ impl Heard {
             } else {
                 self.bytes as usize
             };
-            self.differs = Some(((at + same) as u64, some(wanted, after), some(came, &[])));
+            self.differs = Some(((at + equal) as u64, some(wanted, after), some(came, &[])));
         }
         self.bytes += came.len() as u64;
         self.datagrams += 1;
@@ -318,9 +321,10 @@ impl<'a> Player<'a> {
     }
 
     fn has_heard(&self) -> bool {
-        match self.recorded.datagrams {
-            true => self.heard.datagrams >= self.due,
-            false => self.heard.bytes >= self.due as u64,
+        if self.recorded.datagrams {
+            self.heard.datagrams >= self.due
+        } else {
+            self.heard.bytes >= self.due as u64
         }
     }
 
@@ -374,18 +378,14 @@ impl<'a> Player<'a> {
             let _ = self.line.poll_flush(task)?;
             return Poll::Pending;
         };
-        let whole = match &turn.bytes {
-            Some(bytes) => {
-                let left = &bytes[self.said..];
-                let sent = std::task::ready!(self.line.poll_send(task, left))?;
-                self.said += sent;
-                self.sent += sent as u64;
-                self.said == bytes.len()
-            }
-            None => {
-                std::task::ready!(self.line.poll_end(task))?;
-                true
-            }
+        let whole = if let Some(bytes) = &turn.bytes {
+            let sent = ready!(self.line.poll_send(task, &bytes[self.said..]))?;
+            self.said += sent;
+            self.sent += sent as u64;
+            self.said == bytes.len()
+        } else {
+            ready!(self.line.poll_end(task))?;
+            true
         };
         if whole {
             self.turn += 1;

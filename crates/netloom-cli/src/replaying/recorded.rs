@@ -41,6 +41,15 @@ pub(super) fn read(path: &Path, wanted: Option<u64>) -> Result<Recorded, Failure
         failure.message(format!("{name} cannot be read"))
     };
     let file = File::open(path).map_err(unreadable)?;
+    parse(&name.to_string(), file, wanted)
+}
+
+/// The same of what is read from `file`, which is called `name`.
+fn parse(name: &str, file: impl Read, wanted: Option<u64>) -> Result<Recorded, Failure> {
+    let unreadable = |error| {
+        let failure = Failure::from_io(Stage::Parse, error);
+        failure.message(format!("{name} cannot be read"))
+    };
     let mut lines = BufReader::new(file.take(LARGEST + 1));
     let (mut recorded, mut conn, mut began) = (Recorded::default(), wanted, None);
     let mut read = 0;
@@ -124,4 +133,50 @@ fn bytes(record: &Value) -> Option<Vec<u8>> {
 
 fn mistaken(message: String) -> Failure {
     Failure::new(Stage::Parse, Side::Us, Code::PARSE_USAGE).message(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HEAD: &str = "{\"kind\":\"recording\",\"version\":1}\n";
+
+    #[test]
+    fn half_a_line_at_the_end_is_what_a_killed_program_leaves() {
+        let text = format!(
+            "{HEAD}{}\n{}\n{}",
+            r#"{"kind":"opened","after_s":1,"conn":4,"by":"stream"}"#,
+            r#"{"kind":"data","after_s":1.5,"conn":4,"dir":"out","text":"hi"}"#,
+            r#"{"kind":"data","after_s":1.7,"conn":4,"di"#,
+        );
+        let recorded = parse("it", text.as_bytes(), None).unwrap();
+        let turn = Turn {
+            at: Duration::from_millis(500),
+            inbound: false,
+            bytes: Some(b"hi".to_vec()),
+        };
+        assert_eq!(recorded.turns, [turn]);
+    }
+
+    proptest! {
+        #[test]
+        fn anything_is_read_or_refused(
+            lines in proptest::collection::vec(
+                prop_oneof![
+                    "[ -~]{0,40}",
+                    ("(data|end|opened|x)", any::<f64>(), 0u8..3, "(in|out|up)", "[ -~]{0,9}").prop_map(
+                        |(kind, after, conn, dir, text)| format!(
+                            r#"{{"kind":"{kind}","after_s":{after:?},"conn":{conn},"dir":"{dir}","base64":{text:?}}}"#,
+                        ),
+                    ),
+                ],
+                0..8,
+            ),
+        ) {
+            let text = format!("{HEAD}{}", lines.join("\n"));
+            let _ = parse("it", text.as_bytes(), None);
+        }
+    }
 }

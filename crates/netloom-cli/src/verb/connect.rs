@@ -1,7 +1,5 @@
 //! `connect`: open endpoints and talk.
 
-use std::io::IsTerminal;
-
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use netloom_base::{Endpoint, Role};
 use netloom_transport::net::complaint;
@@ -9,14 +7,12 @@ use netloom_transport::net::complaint;
 use super::{Verb, examples};
 use crate::client::converse_over;
 use crate::connecting::{
-    Call, again, recorder, recording, terminal, with_reconnect, with_record_flags,
+    Call, again, recorder, recording, script, terminal, with_reconnect, with_record_flags,
     with_terminal_flags,
 };
 use crate::contract::{Stop, timeout, with_timeout};
 use crate::datagrams::{self, gives_datagrams};
-use crate::flags::bytes;
-use crate::messages::{sent, spoken, with_message_flags};
-use crate::talk::Script;
+use crate::messages::with_message_flags;
 use crate::via;
 use crate::view::Face;
 use crate::watch::Watch;
@@ -74,22 +70,8 @@ impl Verb for Connect {
                 "{MOST} endpoints at once are the most"
             )));
         }
-        let spoken = spoken(matches)?;
-        let send = sent(matches, spoken.as_ref())?;
-        let expect = bytes(matches, "expect")?;
-        if expect.as_ref().is_some_and(Vec::is_empty) {
-            return Err(Stop::usage("--expect needs a text to wait for"));
-        }
         let (again, record) = (again(matches), recording(matches)?);
-        let typed = send.is_none() && std::io::stdin().is_terminal();
-        let script = Script {
-            send,
-            expect,
-            until_peer_ends: typed || again.is_some(),
-            keep_stdout: again.is_some(),
-            spoken,
-            endpoint: None,
-        };
+        let script = script(matches, again.is_some())?;
         via::warn(matches, &endpoints.iter().collect::<Vec<_>>(), face);
         let overdue = matches.get_one::<String>("expect").map_or_else(
             || "the conversation did not end in time".to_owned(),
@@ -122,6 +104,9 @@ impl Verb for Connect {
             };
             call.hold(&cx).await
         });
-        ended.map_err(|stop| stop.at(&endpoints[0]))
+        match endpoints.as_slice() {
+            [one] => ended.map_err(|stop| stop.at(one)),
+            _ => ended, // each failure names its own
+        }
     }
 }

@@ -254,16 +254,13 @@ impl Face {
     }
 
     fn speak(&self, text: &str) {
-        match &*self.voice() {
-            Some(voice) => voice(text),
-            // In one piece, because others may write there too. When nobody
-            // hears, nothing can be said about it.
-            None => {
-                _ = io::stderr()
-                    .lock()
-                    .write_all(format!("{text}\n").as_bytes())
-            }
+        if let Some(voice) = &*self.voice() {
+            return voice(text);
         }
+        // In one piece, because others may write there too. When nobody hears,
+        // nothing can be said about it.
+        let line = format!("{text}\n");
+        let _ = io::stderr().lock().write_all(line.as_bytes());
     }
 
     pub(crate) fn is_colored(&self) -> bool {
