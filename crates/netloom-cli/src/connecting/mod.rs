@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use netloom_base::failure::Fact;
 use netloom_base::{Code, Endpoint, Failure, Role, Side, Stack, Stage, Story};
 use netloom_explain::story::begun;
 use netloom_transport::carry::Carried;
@@ -211,7 +212,7 @@ impl Call<'_> {
     /// Talks over one connection after the other, until it is the end.
     async fn keep(
         &self,
-        seat: Seat<'_>,
+        place: Seat<'_>,
         first: Result<Opened, Stop>,
         cx: &Cx,
     ) -> Result<Story, Stop> {
@@ -221,7 +222,7 @@ impl Call<'_> {
             redial,
             mut again,
             script,
-        } = seat;
+        } = place;
         let wanted = || async {
             match &redial {
                 Some(redial) => redial.notified().await,
@@ -243,13 +244,12 @@ impl Call<'_> {
                         ended = talk(conn, &desk, script.clone(), self.face, cx) => (ended, false),
                         () = wanted() => (Ok(Carried::default()), true),
                     };
-                    if let Ok(carried) = &ended {
-                        moved = (moved.0 + carried.back, moved.1 + carried.forth);
-                        (story.received, story.sent) = moved;
-                        story.lasted = cx.now() - began;
-                        if carried.back > 0 || cx.now() - since >= again::GOOD {
-                            again.iter_mut().for_each(Again::reset);
-                        }
+                    let (received, sent) = bytes_of(&ended);
+                    moved = (moved.0 + received, moved.1 + sent);
+                    (story.received, story.sent) = moved;
+                    story.lasted = cx.now() - began;
+                    if received > 0 || cx.now() - since >= again::GOOD {
+                        again.iter_mut().for_each(Again::reset);
                     }
                     (ended.map(|_| story).map_err(Stop::from), asked)
                 }
@@ -296,6 +296,18 @@ impl Call<'_> {
 /// What came stands before what is said about it.
 async fn shown(desk: &Desk) {
     let _ = desk.clone().flush().await; // its failure is told by the next write
+}
+
+/// Bytes received and sent, however it ended.
+fn bytes_of(ended: &Result<Carried, Failure>) -> (u64, u64) {
+    let told = |fact: &Fact| match fact {
+        Fact::Moved { received, sent } => Some((*received, *sent)),
+        _ => None,
+    };
+    match ended {
+        Ok(carried) => (carried.back, carried.forth),
+        Err(failure) => failure.facts().iter().find_map(told).unwrap_or_default(),
+    }
 }
 
 /// Whether another attempt may go better.

@@ -64,8 +64,8 @@ impl Replay<'_> {
         }
         if recorded.others > 0 {
             face.note(format!(
-                "the recording has {} more conversations: --conn N chooses one",
-                recorded.others
+                "the recording has other conversations, {} in all: --conn N chooses one",
+                recorded.others + 1
             ));
         }
         let watch = Watch::new(face, None, false, cx);
