@@ -261,8 +261,9 @@ impl AsyncRead for Pipe {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if let Some(json) = &mut this.json {
-            ready!(json.flush(&mut this.desk, task))?;
+        if let Some(json) = this.json.as_mut().filter(|json| json.both) {
+            // Whoever writes what comes is told that nobody reads it.
+            let _ = ready!(json.flush(&mut this.desk, task));
         }
         let Some(text) = &this.send else {
             let before = buf.filled().len();

@@ -360,7 +360,8 @@ fn datagrams_have_the_same_editor() {
     assert_eq!(&buf[..n], b"hello\n");
     socket.send_to(b"\x1b[2Jno line end", from).unwrap();
     terminal.text("< 00000000  1b 5b 32 4a 6e 6f 20 6c ");
-    terminal.types("\x1dhex off\r");
+    terminal.types("\x1dhex off\r\x1dnothing\r");
+    terminal.text("`nothing` is no command here"); // and what came before it is done
     socket.send_to(b"\x1b[2Jagain", from).unwrap();
     terminal.row("^[[2Jagain");
     terminal.types("\x03");
