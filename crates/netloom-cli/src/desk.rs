@@ -165,11 +165,11 @@ impl AsyncRead for Desk {
         let came = &buf.filled()[before..];
         inner.ended = came.is_empty();
         inner.read += came.len() as u64;
-        if inner.keeps && !inner.ended {
+        if !inner.keeps {
+            inner.settled = inner.read;
+        } else if !inner.ended {
             inner.given.push_back(came.to_vec());
             inner.again += 1;
-        } else {
-            inner.settled = inner.read;
         }
         Poll::Ready(Ok(()))
     }
@@ -344,6 +344,7 @@ mod tests {
         desk.read_to_end(&mut rest).await.unwrap();
         assert_eq!(rest, b"o three");
         assert!(!desk.is_done());
+        assert_eq!(desk.settled(), 6); // the end settles nothing
         desk.settle(desk.settled() + rest.len() as u64);
         assert!(desk.is_done());
     }
