@@ -69,6 +69,20 @@ pub(crate) fn with_reconnect(command: Command) -> Command {
 }
 const _: () = assert!(MOST == 10);
 
+/// Refuses these flags where a kind answers.
+pub(crate) fn nobody_talks(matches: &ArgMatches) -> Result<(), Stop> {
+    let switched = ["raw-terminal", "no-history"].into_iter();
+    let switched = switched.filter(|name| matches.get_flag(name));
+    let valued = ["record", "record-limit"].into_iter();
+    let valued = valued.filter(|name| matches.contains_id(name));
+    match switched.chain(valued).next() {
+        None => Ok(()),
+        Some(flag) => Err(Stop::usage(format!(
+            "--{flag} is for a conversation on this terminal, and here a kind answers"
+        ))),
+    }
+}
+
 /// What is said, and what is waited for.
 pub(crate) fn script(matches: &ArgMatches, again: bool) -> Result<Script, Stop> {
     let spoken = spoken(matches)?;

@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 pub(crate) use again::Again;
 pub(crate) use console::{Console, Speaking};
 pub(crate) use flags::{
-    again, recorder, recording, script, terminal, with_reconnect, with_record_flags,
+    again, nobody_talks, recorder, recording, script, terminal, with_reconnect, with_record_flags,
     with_terminal_flags,
 };
 use hub::Hub;

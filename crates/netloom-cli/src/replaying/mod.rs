@@ -331,7 +331,10 @@ impl<'a> Player<'a> {
     /// When our next turn is due.
     fn time(&self) -> Moment {
         match (self.recorded.turns.get(self.turn), self.replay.speed) {
-            (Some(turn), Some(speed)) => self.began + turn.at.div_f64(speed),
+            (Some(turn), Some(speed)) => {
+                let after = Duration::try_from_secs_f64(turn.at.as_secs_f64() / speed);
+                self.began + after.unwrap_or(Duration::MAX) // a file may say anything
+            }
             _ => self.began,
         }
     }

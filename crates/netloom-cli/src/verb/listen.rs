@@ -6,7 +6,7 @@ use netloom_base::{Key, Settings, Value};
 use netloom_host::{Plan, ServicePlan, Written};
 
 use super::{Verb, examples};
-use crate::connecting::{with_record_flags, with_terminal_flags};
+use crate::connecting::{nobody_talks, with_record_flags, with_terminal_flags};
 use crate::contract::Stop;
 use crate::first_client::first_client;
 use crate::flags::{settings, with_keys};
@@ -63,6 +63,7 @@ impl Verb for Listen {
         match KINDS.iter().find(|kind| is_given(**kind, matches)) {
             Some(kind) => {
                 nobody_types(matches)?;
+                nobody_talks(matches)?;
                 serve(&plan(*kind, &urls, matches), matches, face)
             }
             None => first_client(&urls, matches, face),

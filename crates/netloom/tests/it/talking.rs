@@ -384,6 +384,25 @@ fn the_times_of_a_recording_are_kept() {
     let fast = lasted(&["--speed", "100"]);
     assert!(fast < usual / 2.0, "{fast}");
 
+    // A time that no clock reaches is waited for, and hurts nobody.
+    let far = [
+        lines[0].as_str(),
+        &lines[1],
+        &record(1e15, "out", r#","text":"a""#),
+    ];
+    std::fs::write(&file, far.join("\n") + "\n").unwrap();
+    let args = [
+        "replay",
+        &file,
+        server.endpoint(),
+        "--speed",
+        "0.001",
+        "--timeout",
+        "200ms",
+    ];
+    let ended = run(args, b"");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+
     for (wrong, why) in [
         ("{}", "this is no recording"),
         (
@@ -464,6 +483,10 @@ fn a_recording_has_a_limit_and_says_when_it_cannot_be_written() {
     let told = "ends here: --record-limit is 1KiB";
     assert!(ended.stderr.contains(told), "{}", ended.stderr);
     assert!(std::fs::metadata(&file).unwrap().len() <= 1024);
+    let kind = ["listen", "tcp://:0", "--echo", "--record", &file];
+    let ended = run(kind, b"");
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("here a kind answers"), "{ended:?}");
     let missing = folder.join("no/such/folder");
     let ended = run(["connect", url, "--record", &missing], b"hi\n");
     assert_eq!(
