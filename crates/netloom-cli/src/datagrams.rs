@@ -6,12 +6,13 @@
 
 use std::future::poll_fn;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::task::Poll;
 use std::time::Duration;
 
 use netloom_base::failure::Fact;
 use netloom_base::{
-    Code, Endpoint, EndpointSet, Event, Failure, Kind, Moment, Role, Side, Stack, Stage, Story,
+    Code, Endpoint, EndpointSet, Failure, Kind, Moment, Role, Side, Stack, Stage, Story,
 };
 use netloom_host::os_net;
 use netloom_transport::datagrams::{Lost, Received, send};
@@ -20,9 +21,13 @@ use netloom_transport::{Batch, Conn, Cx, Datagrams, Opened, Outgoing, Peer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::client::converse;
+use crate::connecting::{Console, recorder};
 use crate::contract::Stop;
+use crate::desk::Desk;
+use crate::editor::{LONGEST, Options};
 use crate::talk::{Expect, Script};
-use crate::view::{Face, json_line, now};
+use crate::view::{Data, Face, json_line, now};
+use crate::watch::{Seen, Watch};
 
 /// The most bytes of stdin in one datagram: what passes every path unsplit.
 const BLOCK: usize = 1200;
@@ -38,6 +43,14 @@ const EXPECTED: Duration = Duration::from_secs(10);
 
 /// How often losses are told.
 const TELL: Duration = Duration::from_secs(1);
+
+/// How datagrams are typed, shown and kept.
+pub(crate) struct Talk {
+    pub(crate) script: Script,
+    pub(crate) options: Options,
+    /// Where to record them, and how many bytes of that at most.
+    pub(crate) record: Option<(PathBuf, u64)>,
+}
 
 /// Whether an endpoint means datagrams. One that cannot be read does not.
 pub(crate) fn gives_datagrams(endpoint: &Endpoint, role: Role) -> bool {
@@ -56,7 +69,7 @@ pub(crate) fn all_give_datagrams(urls: &[&str]) -> bool {
 /// Talks to one endpoint. `overdue` says what did not happen when the limit passes.
 pub(crate) fn connect(
     endpoint: &Endpoint,
-    script: Script,
+    by: Talk,
     (limit, overdue): (Option<Duration>, &str),
     face: &Face,
 ) -> Result<(), Stop> {
@@ -68,13 +81,10 @@ pub(crate) fn connect(
         for fact in socket.learned() {
             face.note(fact.to_string());
         }
-        let mut exchange = Exchange::new(vec![socket], script, limit, face, &cx).await?;
+        let mut exchange = Exchange::new(vec![socket], &by, limit, face, &cx).await?;
         exchange.answer_to = Some((0, None, None));
-        let ended = exchange.run(overdue).await;
-        let story = exchange.story(&stack);
-        ended.map_err(|failure| failure.at(endpoint))?;
-        face.record(&story, &story, now());
-        Ok(())
+        let ended = exchange.hold(&by, &stack, overdue).await;
+        ended.map_err(|stop| stop.at(endpoint))
     })
 }
 
@@ -83,6 +93,7 @@ pub(crate) fn connect(
 pub(crate) fn listen(
     urls: &[&str],
     keep: bool,
+    by: Talk,
     limit: Option<Duration>,
     face: &Face,
 ) -> Result<(), Stop> {
@@ -111,15 +122,13 @@ pub(crate) fn listen(
                 }
             }
         }
-        let mut exchange = Exchange::new(sockets, Script::default(), limit, face, &cx).await?;
+        let Some(stack) = first else {
+            return Ok(()); // there was nothing to listen on
+        };
+        let mut exchange = Exchange::new(sockets, &by, limit, face, &cx).await?;
         exchange.listens = true;
         exchange.hears_all = hears_all;
-        exchange.run(overdue).await?;
-        if let Some(stack) = first {
-            let story = exchange.story(&stack);
-            face.record(&story, &story, now());
-        }
-        Ok(())
+        exchange.hold(&by, &stack, overdue).await
     })
 }
 
@@ -129,7 +138,11 @@ struct Exchange<'a> {
     limit: Option<Duration>,
     face: &'a Face,
     cx: &'a Cx,
-    stdio: Conn,
+    desk: Desk,
+    /// A person reads: each datagram has a line of its own.
+    by_hand: bool,
+    watch: Watch,
+    seen: Option<Seen>,
     /// The number of this exchange, where there may be several.
     conn: u64,
     /// Whom to talk to: the socket, the peer unless it is connected, and the
@@ -160,13 +173,13 @@ enum Next {
 impl<'a> Exchange<'a> {
     async fn new(
         sockets: Vec<Box<dyn Datagrams>>,
-        script: Script,
+        by: &Talk,
         limit: Option<Duration>,
         face: &'a Face,
         cx: &'a Cx,
-    ) -> Result<Self, Failure> {
-        let stdio: Endpoint = "-".parse().map_err(|error| complaint(&error))?;
-        let stack = cx.net().stack(&stdio, Role::Dial)?;
+    ) -> Result<Self, Stop> {
+        let recorder = recorder(by.record.as_ref(), face, cx)?;
+        let script = by.script.clone();
         let began = cx.now();
         Ok(Exchange {
             told: vec![Lost::default(); sockets.len()],
@@ -176,7 +189,10 @@ impl<'a> Exchange<'a> {
             limit,
             face,
             cx,
-            stdio: cx.net().dial(&stack, cx).await?.stream()?,
+            desk: Desk::stdio(by.options.raw, face, cx).await?,
+            by_hand: false,
+            watch: Watch::new(face, recorder, false, cx),
+            seen: None,
             conn: Conn::number(),
             answer_to: None,
             listens: false,
@@ -190,6 +206,37 @@ impl<'a> Exchange<'a> {
             sent: 0,
             told_at: None,
         })
+    }
+
+    /// The whole of it, on a terminal or in a pipe.
+    async fn hold(&mut self, by: &Talk, stack: &Stack, overdue: &str) -> Result<(), Stop> {
+        let (face, cx, watch) = (self.face, self.cx, self.watch.clone());
+        let name = stack.endpoint.to_string();
+        let console = if self.script.send.is_some() {
+            None // nobody types
+        } else {
+            Console::open(by.options, name.clone(), &watch, face, cx).await?
+        };
+        let at = self.sockets.first().map(|socket| socket.facts());
+        let at = at.unwrap_or_default();
+        let what = stack.to_string();
+        self.seen = Some(watch.open(self.conn, &name, (&what, "datagram"), &at));
+        self.desk = Console::desk_or_stdio(console.as_ref(), by.options, face, cx).await?;
+        self.by_hand = console.is_some();
+        let run = async {
+            self.run(overdue).await?;
+            let story = self.story(stack);
+            face.record(&story, &story, now());
+            Ok(())
+        };
+        match console {
+            None => run.await?,
+            Some(console) => console.beside(run).await?,
+        }
+        if let Some(seen) = &self.seen {
+            watch.close(seen);
+        }
+        watch.finish()
     }
 
     /// When to give up, unless something happens before.
@@ -212,7 +259,7 @@ impl<'a> Exchange<'a> {
     async fn run(&mut self, overdue: &str) -> Result<(), Failure> {
         let room = self.sockets.iter().map(|socket| socket.room()).max();
         let mut batch = Batch::new(SLOTS, room.unwrap_or(1));
-        let mut block = [0; BLOCK];
+        let mut block = vec![0; if self.by_hand { LONGEST + 1 } else { BLOCK }];
         if let Some(text) = self.script.send.take() {
             self.say(&text).await?;
             self.input_over = true;
@@ -287,7 +334,7 @@ impl<'a> Exchange<'a> {
         let heard_or_typed = async {
             tokio::select! {
                 came = came => came,
-                typed = self.stdio.read(block), if reads => Next::Typed(typed),
+                typed = self.desk.read(block), if reads => Next::Typed(typed),
             }
         };
         // The limit first: who sends without end must not keep this from ending.
@@ -309,6 +356,12 @@ impl<'a> Exchange<'a> {
             bytes,
         };
         send(&mut *self.sockets[*at], &[out]).await?;
+        if let Some(seen) = &mut self.seen {
+            self.watch.saw(seen, false, bytes);
+        }
+        if self.face.is_json() && self.face.is_verbose() {
+            self.write(None, false, bytes).await?;
+        }
         self.sent += bytes.len() as u64;
         self.last = self.cx.now();
         Ok(())
@@ -322,6 +375,9 @@ impl<'a> Exchange<'a> {
             }
             self.heard = true;
             self.received += bytes.len() as u64;
+            if let Some(seen) = &mut self.seen {
+                self.watch.saw(seen, true, bytes);
+            }
             if let Some(whole) = of.truncated_from {
                 self.face.note(format!(
                     "{}: a datagram of {whole} bytes from {} was cut to {}: buffer= gives more room",
@@ -330,7 +386,7 @@ impl<'a> Exchange<'a> {
                     bytes.len()
                 ));
             }
-            if !self.show(of, bytes).await? {
+            if !self.write(Some(&of.from), true, bytes).await? {
                 return Ok(true);
             }
             if self
@@ -374,22 +430,32 @@ impl<'a> Exchange<'a> {
     }
 
     /// Writes one datagram to stdout; `false` when nobody reads it any more.
-    async fn show(&mut self, of: &Received, bytes: &[u8]) -> Result<bool, Failure> {
-        let line;
+    async fn write(
+        &mut self,
+        from: Option<&Peer>,
+        inbound: bool,
+        bytes: &[u8],
+    ) -> Result<bool, Failure> {
+        let whole;
         let shown = if self.face.is_json() {
-            let event = Event::Data {
+            let from = from.map(Peer::to_string);
+            let data = Data {
                 conn: self.conn,
-                inbound: true,
-                from: Some(of.from.to_string()),
-                bytes: bytes.to_vec(),
+                endpoint: None,
+                inbound,
+                from: from.as_deref(),
+                bytes,
             };
-            line = json_line(&event, now()) + "\n";
-            line.as_bytes()
+            whole = (json_line(&data, now()) + "\n").into_bytes();
+            &whole
+        } else if self.by_hand && !bytes.ends_with(b"\n") {
+            whole = [bytes, b"\n"].concat();
+            &whole
         } else {
             bytes
         };
-        let written = self.stdio.write_all(shown).await;
-        match written.and(self.stdio.flush().await) {
+        let written = self.desk.write_all(shown).await;
+        match written.and(self.desk.flush().await) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
                 self.face.reader_left();

@@ -1,6 +1,6 @@
 //! Waiting for a client and talking to it: `listen` without a kind, like `nc -l`.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, stdin};
 
 use clap::ArgMatches;
 use netloom_base::{Code, EndpointSet, Failure, Kind, Limits, Role, Side, Stack, Stage, Story};
@@ -9,12 +9,15 @@ use netloom_transport::net::complaint;
 use netloom_transport::{Accepted, Conn, Cx, Listener};
 
 use crate::client::converse;
+use crate::connecting::{Console, recorder, recording, terminal};
 use crate::contract::{Stop, timeout};
 use crate::datagrams;
+use crate::desk::Desk;
 use crate::messages::spoken;
 use crate::serving::limits;
 use crate::talk::{Script, talk};
 use crate::view::{Face, now};
+use crate::watch::Watch;
 
 /// Takes clients one at a time and talks to each.
 pub(crate) fn first_client(urls: &[&str], matches: &ArgMatches, face: &Face) -> Result<(), Stop> {
@@ -36,19 +39,74 @@ pub(crate) fn first_client(urls: &[&str], matches: &ArgMatches, face: &Face) -> 
     let spoken = spoken(matches)?;
     let limit = timeout(matches)?;
     if datagrams::all_give_datagrams(urls) {
-        return datagrams::listen(urls, keep, limit, face);
+        let by = datagrams::Talk {
+            script: Script::default(),
+            options: terminal(matches, face),
+            record: recording(matches)?,
+        };
+        return datagrams::listen(urls, keep, by, limit, face);
     }
+    let (options, record) = (terminal(matches, face), recording(matches)?);
     converse(limit, "no client came and went in time", |cx| async move {
         let mut doors = bind(urls, &cx).await?;
         for door in &doors {
             face.listening(&door.stack.endpoint.to_string());
         }
+        let watch = Watch::new(face, recorder(record.as_ref(), face, &cx)?, false, &cx);
+        let (accepted, stack) = next(&mut doors).await?;
+        let (conn, name) = (accepted.attach()?, stack.endpoint.to_string());
+        let console = Console::open(options, name, &watch, face, &cx).await?;
+        let desk = Console::desk_or_stdio(console.as_ref(), options, face, &cx).await?;
+        let talker = Talker {
+            limits: &limits,
+            script: Script {
+                until_peer_ends: stdin().is_terminal(),
+                keep_stdout: keep,
+                spoken,
+                ..Script::default()
+            },
+            desk,
+            watch: watch.clone(),
+            face,
+        };
+        let work = talker.take((conn, stack), doors, keep, &cx);
+        match console {
+            None => work.await?,
+            Some(console) => console.beside(work).await?,
+        }
+        watch.finish()
+    })
+}
+
+/// Who talks to those who come.
+struct Talker<'a> {
+    limits: &'a Limits,
+    script: Script,
+    desk: Desk,
+    watch: Watch,
+    face: &'a Face,
+}
+
+impl Talker<'_> {
+    /// Takes the first and, if others are to follow, those one at a time.
+    async fn take(
+        &self,
+        first: (Conn, Stack),
+        mut doors: Vec<Door>,
+        keep: bool,
+        cx: &Cx,
+    ) -> Result<(), Stop> {
+        let (face, mut came) = (self.face, Some(first));
         loop {
-            let (accepted, stack) = next(&mut doors).await?;
+            let (conn, stack) = if let Some(first) = came.take() {
+                first
+            } else {
+                let (accepted, stack) = next(&mut doors).await?;
+                (accepted.attach()?, stack)
+            };
             if !keep {
                 doors.clear(); // whoever comes now is refused, not left waiting
             }
-            let conn = accepted.attach()?;
             if face.is_verbose() {
                 let peer = conn
                     .facts()
@@ -56,14 +114,7 @@ pub(crate) fn first_client(urls: &[&str], matches: &ArgMatches, face: &Face) -> 
                     .map_or_else(String::new, |peer| format!(" from {peer}"));
                 face.say(&format!("conn {} opened{peer}", conn.id()));
             }
-            let script = Script {
-                until_peer_ends: std::io::stdin().is_terminal(),
-                keep_stdout: keep,
-                spoken,
-                ..Script::default()
-            };
-            let ended = hold(conn, &stack, &limits, script, face, &cx).await;
-            match ended {
+            match self.hold(conn, &stack, cx).await {
                 Ok(story) => {
                     face.record(&story, &story, now());
                     if !keep || face.is_closed() {
@@ -74,15 +125,32 @@ pub(crate) fn first_client(urls: &[&str], matches: &ArgMatches, face: &Face) -> 
                 Err(failure) => return Err(failure.into()),
             }
         }
-    })
+    }
+
+    async fn hold(&self, conn: Conn, stack: &Stack, cx: &Cx) -> Result<Story, Failure> {
+        let greeted = cx
+            .timeout(self.limits.greet_timeout, cx.net().answer(stack, conn, cx))
+            .await;
+        let silent = || Failure::new(Stage::Greet, Side::Peer, Code::GREET_TIMEOUT);
+        let conn = greeted.ok_or_else(silent)??.stream()?;
+        let began = cx.now();
+        let mut story = begun(stack, &conn);
+        let conn = self.watch.on(conn, &story.endpoint, &story.stack);
+        let carried = talk(conn, &self.desk, self.script.clone(), self.face, cx).await?;
+        (story.received, story.sent) = (carried.back, carried.forth);
+        story.lasted = cx.now() - began;
+        Ok(story)
+    }
 }
 
-struct Door {
+/// Where clients come in.
+pub(crate) struct Door {
     listener: Box<dyn Listener>,
-    stack: Stack,
+    pub(crate) stack: Stack,
 }
 
-async fn bind(urls: &[&str], cx: &Cx) -> Result<Vec<Door>, Failure> {
+/// Listens at all of them.
+pub(crate) async fn bind(urls: &[&str], cx: &Cx) -> Result<Vec<Door>, Failure> {
     let mut doors = Vec::new();
     for url in urls {
         let set: EndpointSet = url.parse().map_err(|error| complaint(&error))?;
@@ -104,7 +172,7 @@ async fn bind(urls: &[&str], cx: &Cx) -> Result<Vec<Door>, Failure> {
 }
 
 /// The first client at any of the doors.
-async fn next(doors: &mut [Door]) -> Result<(Accepted, Stack), Failure> {
+pub(crate) async fn next(doors: &mut [Door]) -> Result<(Accepted, Stack), Failure> {
     let mut waiting: Vec<_> = doors
         .iter_mut()
         .map(|door| (door.listener.accept(), &door.stack))
@@ -118,24 +186,4 @@ async fn next(doors: &mut [Door]) -> Result<(Accepted, Stack), Failure> {
         std::task::Poll::Pending
     })
     .await
-}
-
-async fn hold(
-    conn: Conn,
-    stack: &Stack,
-    limits: &Limits,
-    script: Script,
-    face: &Face,
-    cx: &Cx,
-) -> Result<Story, Failure> {
-    let greeted = cx
-        .timeout(limits.greet_timeout, cx.net().answer(stack, conn, cx))
-        .await;
-    let silent = || Failure::new(Stage::Greet, Side::Peer, Code::GREET_TIMEOUT);
-    let conn = greeted.ok_or_else(silent)??.stream()?;
-    let began = cx.now();
-    let mut story = begun(stack, &conn);
-    let carried = talk(conn, script, face, cx).await?;
-    (story.received, story.sent, story.lasted) = (carried.back, carried.forth, cx.now() - began);
-    Ok(story)
 }

@@ -8,18 +8,24 @@
 mod as_bytes;
 mod chatting;
 mod client;
+mod connecting;
 mod contract;
 mod datagrams;
+mod desk;
+mod editor;
 mod explaining;
 mod first_client;
 mod flags;
 mod messages;
+mod recording;
+mod replaying;
 mod serving;
 mod talk;
 mod verb;
 mod via;
 mod view;
 mod waiting;
+mod watch;
 
 pub use contract::main;
 pub use verb::command;

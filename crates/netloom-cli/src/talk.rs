@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use netloom_base::failure::Fact;
-use netloom_base::{Code, Endpoint, Event, Failure, Role, Side, Stage};
+use netloom_base::{Code, Failure, Side, Stage};
 use netloom_transport::carry::{Carried, CarryFailure, End, Until, carry};
 use netloom_transport::conn::{ConnFacts, Io};
 use netloom_transport::progress::Progress;
@@ -20,8 +20,9 @@ use netloom_wire::tls::is_record;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
+use crate::desk::{Desk, Settling};
 use crate::messages::Spoken;
-use crate::view::{Face, json_line, now};
+use crate::view::{Data, Face, json_line, now};
 
 /// What this end says and waits for.
 #[derive(Default, Clone)]
@@ -36,26 +37,26 @@ pub(crate) struct Script {
     pub(crate) keep_stdout: bool,
     /// In messages, or in bytes typed and shown otherwise than they are.
     pub(crate) spoken: Option<Spoken>,
+    /// With whom, where records of several conversations are written.
+    pub(crate) endpoint: Option<String>,
 }
 
 /// Holds the conversation to its end.
 pub(crate) async fn talk(
     conn: Conn,
+    desk: &Desk,
     script: Script,
     face: &Face,
     cx: &Cx,
 ) -> Result<Carried, Failure> {
-    let stdio = match "-".parse::<Endpoint>() {
-        Ok(stdio) => cx
-            .net()
-            .dial(&cx.net().stack(&stdio, Role::Dial)?, cx)
-            .await?
-            .stream()?,
-        Err(error) => return Err(netloom_transport::net::complaint(&error)),
-    };
     if let Some(spoken) = script.spoken {
-        return framed::talk(conn, stdio, script, spoken, face, cx).await;
+        return framed::talk(conn, desk.clone(), script, spoken, face, cx).await;
     }
+    let conn = if desk.is_kept() && script.send.is_none() {
+        Settling::on(conn, desk)
+    } else {
+        conn
+    };
     let until = if script.until_peer_ends || script.expect.is_some() {
         Until::SecondEnds
     } else {
@@ -64,14 +65,16 @@ pub(crate) async fn talk(
     let (tell_match, mut matched) = oneshot::channel();
     let heads = Arc::new(Mutex::new(Heads::default()));
     cx.progress().count(0, 0);
-    let desk = Desk {
-        stdio,
+    let pipe = Pipe {
+        desk: desk.clone(),
         send: script.send,
         sent: 0,
         keep_open: script.expect.is_some(),
         keep_stdout: script.keep_stdout || face.is_json(),
         json: face.is_json().then(|| Json {
             conn: conn.id(),
+            endpoint: script.endpoint.clone(),
+            both: face.is_verbose(),
             pending: Vec::new(),
             written: 0,
         }),
@@ -87,7 +90,7 @@ pub(crate) async fn talk(
     let ended = tokio::select! {
         biased;
         Ok(carried) = &mut matched => return Ok(carried),
-        ended = carry(Conn::new(Box::new(desk)), conn, until) => ended,
+        ended = carry(Conn::new(Box::new(pipe)), conn, until) => ended,
     };
     // What was expected and the end may have come together.
     if let Ok(carried) = matched.try_recv() {
@@ -213,8 +216,8 @@ fn lock(heads: &Mutex<Heads>) -> MutexGuard<'_, Heads> {
 }
 
 /// This end as a carrier of bytes.
-struct Desk {
-    stdio: Conn,
+struct Pipe {
+    desk: Desk,
     send: Option<Vec<u8>>,
     sent: usize,
     /// After a text was sent, wait for the answer instead of ending this side.
@@ -233,7 +236,16 @@ struct Desk {
     matched: Option<oneshot::Sender<Carried>>,
 }
 
-impl Desk {
+impl Pipe {
+    /// Tells a program that wants to know everything what is said to the peer.
+    fn tell_said(&mut self, said: &[u8]) {
+        if let Some(json) = self.json.as_mut().filter(|json| json.both)
+            && !said.is_empty()
+        {
+            json.put(false, said);
+        }
+    }
+
     /// So many bytes more, to the peer and from it.
     fn count(&mut self, forth: usize, back: usize) {
         self.moved.forth += forth as u64;
@@ -242,18 +254,23 @@ impl Desk {
     }
 }
 
-impl AsyncRead for Desk {
+impl AsyncRead for Pipe {
     fn poll_read(
         mut self: Pin<&mut Self>,
         task: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if let Some(json) = this.json.as_mut().filter(|json| json.both) {
+            // Whoever writes what comes is told that nobody reads it.
+            let _ = ready!(json.flush(&mut this.desk, task));
+        }
         let Some(text) = &this.send else {
             let before = buf.filled().len();
-            let read = Pin::new(&mut this.stdio).poll_read(task, buf);
+            let read = Pin::new(&mut this.desk).poll_read(task, buf);
             let said = &buf.filled()[before..];
             lock(&this.heads).said.take_in(said);
+            this.tell_said(said);
             this.count(said.len(), 0);
             return read;
         };
@@ -263,14 +280,16 @@ impl AsyncRead for Desk {
         }
         let n = left.len().min(buf.remaining());
         buf.put_slice(&left[..n]);
-        lock(&this.heads).said.take_in(&left[..n]);
+        let said = left[..n].to_vec();
+        lock(&this.heads).said.take_in(&said);
+        this.tell_said(&said);
         this.sent += n;
         this.count(n, 0);
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Desk {
+impl AsyncWrite for Pipe {
     fn poll_write(
         mut self: Pin<&mut Self>,
         task: &mut Context<'_>,
@@ -282,10 +301,11 @@ impl AsyncWrite for Desk {
         }
         let this = &mut *self;
         let taken = match &mut this.json {
-            None => ready!(Pin::new(&mut this.stdio).poll_write(task, bytes))?,
+            None => ready!(Pin::new(&mut this.desk).poll_write(task, bytes))?,
             Some(json) => {
-                ready!(json.flush(&mut this.stdio, task))?;
-                json.put(bytes);
+                ready!(json.flush(&mut this.desk, task))?;
+                json.put(true, bytes);
+                let _ = json.flush(&mut this.desk, task)?; // the rest goes with the next
                 bytes.len()
             }
         };
@@ -300,9 +320,9 @@ impl AsyncWrite for Desk {
     fn poll_flush(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if let Some(json) = &mut this.json {
-            ready!(json.flush(&mut this.stdio, task))?;
+            ready!(json.flush(&mut this.desk, task))?;
         }
-        ready!(Pin::new(&mut this.stdio).poll_flush(task))?;
+        ready!(Pin::new(&mut this.desk).poll_flush(task))?;
         if this.found
             && let Some(matched) = this.matched.take()
         {
@@ -318,13 +338,13 @@ impl AsyncWrite for Desk {
             return Poll::Ready(Ok(()));
         }
         // Whoever reads it sees the end, though stdin may still bring something.
-        Pin::new(&mut self.stdio).poll_shutdown(task)
+        Pin::new(&mut self.desk).poll_shutdown(task)
     }
 }
 
-impl Io for Desk {
+impl Io for Pipe {
     fn facts(&self) -> ConnFacts {
-        self.stdio.facts()
+        ConnFacts::default()
     }
 
     fn into_socket(self: Box<Self>) -> Result<Socket, Box<dyn Io>> {
@@ -334,27 +354,33 @@ impl Io for Desk {
     fn close(self: Box<Self>, _: Close) {}
 }
 
-/// Received bytes as JSON Lines on their way to stdout.
+/// Bytes as JSON Lines on their way to stdout.
 struct Json {
     conn: u64,
+    endpoint: Option<String>,
+    /// Also what is said.
+    both: bool,
     pending: Vec<u8>,
     written: usize,
 }
 
 impl Json {
-    fn put(&mut self, bytes: &[u8]) {
-        let event = Event::Data {
+    fn put(&mut self, inbound: bool, bytes: &[u8]) {
+        let data = Data {
             conn: self.conn,
-            inbound: true,
+            endpoint: self.endpoint.as_deref(),
+            inbound,
             from: None,
-            bytes: bytes.to_vec(),
+            bytes,
         };
-        self.pending = json_line(&event, now()).into_bytes();
-        self.pending.push(b'\n');
+        self.pending.drain(..self.written);
         self.written = 0;
+        self.pending
+            .extend_from_slice(json_line(&data, now()).as_bytes());
+        self.pending.push(b'\n');
     }
 
-    fn flush(&mut self, to: &mut Conn, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn flush(&mut self, to: &mut Desk, task: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.pending.len() {
             self.written +=
                 ready!(Pin::new(&mut *to).poll_write(task, &self.pending[self.written..]))?;

@@ -6,18 +6,19 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use netloom_base::failure::Fact;
-use netloom_base::{Code, Complaint, Event, Failure, Side, Stage};
+use netloom_base::{Code, Complaint, Failure, Side, Stage};
 use netloom_protocol::{Framed, Framing, WithFraming};
 use netloom_transport::carry::Carried;
 use netloom_transport::scratch::with_scratch;
-use netloom_transport::{Close, Conn, Cx, Messages};
+use netloom_transport::{Conn, Cx, Messages};
 use netloom_wire::coding::Coding;
 use netloom_wire::framing::Decoder;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::Script;
+use crate::desk::Desk;
 use crate::messages::Spoken;
-use crate::view::{Face, json_line, now};
+use crate::view::{Data, Face, json_line, now};
 
 /// A typed byte may take so many characters: `\xNN`.
 const WIDEST: usize = 4;
@@ -41,7 +42,7 @@ impl From<Failure> for Over {
 /// Holds the conversation to its end.
 pub(super) async fn talk(
     conn: Conn,
-    stdio: Conn,
+    stdio: Desk,
     script: Script,
     spoken: Spoken,
     face: &Face,
@@ -49,16 +50,18 @@ pub(super) async fn talk(
 ) -> Result<Carried, Failure> {
     let (id, peer) = (conn.id(), conn.facts().peer);
     let until_peer_ends = script.until_peer_ends || script.expect.is_some();
-    let mut desk = Desk {
+    let mut table = Table {
         peer: conn.framed(spoken.framing).at_most(spoken.longest),
-        stdio,
         keep_open: script.send.is_some() && script.expect.is_some(),
-        typed: Typed::new(&spoken, script.send),
+        typed: Typed::new(&spoken, script.send, &stdio),
+        taken: 0,
+        stdio,
         next: None,
         out: Vec::new(),
         written: 0,
         decode: spoken.decode,
         json: face.is_json().then_some(id),
+        endpoint: script.endpoint,
         expect: script.expect,
         keep_stdout: script.keep_stdout || face.is_json(),
         met: false,
@@ -67,23 +70,23 @@ pub(super) async fn talk(
         face,
     };
     let ended = std::future::poll_fn(|task| {
-        if !desk.heard {
-            desk.heard = desk.hear(task)?.is_ready();
+        if !table.heard {
+            table.heard = table.hear(task)?.is_ready();
         }
-        if !desk.said {
-            desk.said = desk.say(task)?.is_ready();
+        if !table.said {
+            table.said = table.say(task)?.is_ready();
         }
-        let (received, sent) = desk.peer.moved();
+        let (received, sent) = table.peer.moved();
         cx.progress().count(received, sent);
-        if desk.heard && (until_peer_ends || desk.said) {
+        if table.heard && (until_peer_ends || table.said) {
             Poll::Ready(Ok(()))
         } else {
             Poll::Pending
         }
     })
     .await;
-    let _ = desk.stdio.flush().await; // its failure was told by the write before
-    let (received, sent) = desk.peer.moved();
+    let _ = table.stdio.flush().await; // its failure was told by the write before
+    let (received, sent) = table.peer.moved();
     let carried = Carried {
         forth: sent,
         back: received,
@@ -92,16 +95,15 @@ pub(super) async fn talk(
     let moved = Fact::Moved { received, sent };
     match ended {
         Ok(()) => {
-            if let Some(expected) = &desk.expect {
+            if let Some(expected) = &table.expect {
                 return Err(super::unmet(expected, carried));
             }
-            Box::new(desk.peer).close().await?;
-            desk.stdio.close(Close::Orderly);
+            Box::new(table.peer).close().await?;
             Ok(carried)
         }
         Err(Over::Met) => Ok(carried),
         Err(Over::Here(stage, error)) => {
-            let failure = desk.stdio.failure(stage, error);
+            let failure = Failure::from_io(stage, error);
             if failure.code() == Code::SEND_PEER_CLOSED {
                 // Whoever read our stdout has had enough, and that is their right.
                 face.reader_left();
@@ -131,18 +133,21 @@ pub(super) async fn talk(
     }
 }
 
-struct Desk<'a> {
+struct Table<'a> {
     peer: Framed,
-    stdio: Conn,
+    stdio: Desk,
     typed: Typed,
     /// A message that is typed and not yet taken.
     next: Option<Vec<u8>>,
+    /// How far what was typed has been taken, as messages.
+    taken: u64,
     /// What is shown, on its way to stdout.
     out: Vec<u8>,
     written: usize,
     decode: Option<Coding>,
     /// The connection's number, where records are written.
     json: Option<u64>,
+    endpoint: Option<String>,
     expect: Option<Vec<u8>>,
     /// After what was typed, wait for what is expected instead of ending.
     keep_open: bool,
@@ -155,7 +160,7 @@ struct Desk<'a> {
     face: &'a Face,
 }
 
-impl Desk<'_> {
+impl Table<'_> {
     /// Shows what comes. Nothing is received while stdout takes no more.
     fn hear(&mut self, task: &mut Context<'_>) -> Poll<Result<(), Over>> {
         loop {
@@ -169,7 +174,7 @@ impl Desk<'_> {
                     ready!(self.flush(task))?;
                     return Poll::Pending;
                 }
-                Poll::Ready(Ok(Some(message))) => self.put(&message),
+                Poll::Ready(Ok(Some(message))) => self.hear_one(&message),
                 Poll::Ready(Ok(None)) => {
                     ready!(self.flush(task))?;
                     if !self.keep_stdout {
@@ -184,19 +189,30 @@ impl Desk<'_> {
         }
     }
 
-    fn put(&mut self, message: &[u8]) {
+    fn hear_one(&mut self, message: &[u8]) {
+        self.put(true, message);
+        self.met = self.expect.as_ref().is_some_and(|expected| {
+            message
+                .windows(expected.len())
+                .any(|window| window == expected)
+        });
+    }
+
+    /// Adds a message to what is to be shown.
+    fn put(&mut self, inbound: bool, message: &[u8]) {
+        self.out.drain(..self.written);
         self.written = 0;
-        self.out.clear();
         match (self.json, self.decode) {
             (Some(conn), _) => {
-                let event = Event::Data {
-                    from: None,
+                let data = Data {
                     conn,
-                    inbound: true,
-                    bytes: message.to_vec(),
+                    endpoint: self.endpoint.as_deref(),
+                    inbound,
+                    from: None,
+                    bytes: message,
                 };
                 self.out
-                    .extend_from_slice(json_line(&event, now()).as_bytes());
+                    .extend_from_slice(json_line(&data, now()).as_bytes());
                 self.out.push(b'\n');
             }
             (None, Some(coding)) => {
@@ -205,11 +221,6 @@ impl Desk<'_> {
             }
             (None, None) => self.out.extend_from_slice(message),
         }
-        self.met = self.expect.as_ref().is_some_and(|expected| {
-            message
-                .windows(expected.len())
-                .any(|window| window == expected)
-        });
     }
 
     fn show(&mut self, task: &mut Context<'_>) -> Poll<Result<(), Over>> {
@@ -235,15 +246,24 @@ impl Desk<'_> {
                 match self.typed.poll(&mut self.stdio, task) {
                     Poll::Pending => {
                         ready!(self.peer.poll_flush(task))?;
+                        self.stdio.settle(self.taken);
                         return Poll::Pending;
                     }
-                    Poll::Ready(Ok(Some(message))) => self.next = Some(message),
+                    Poll::Ready(Ok(Some(message))) => {
+                        if self.json.is_some() && self.face.is_verbose() {
+                            self.put(false, &message);
+                            let _ = self.show(task)?; // what is left is shown with what comes
+                        }
+                        self.next = Some(message);
+                    }
                     Poll::Ready(Ok(None)) if self.keep_open => {
                         ready!(self.peer.poll_flush(task))?;
                         return Poll::Ready(Ok(()));
                     }
                     Poll::Ready(Ok(None)) => {
-                        return self.peer.poll_shutdown(task).map_err(Over::from);
+                        ready!(self.peer.poll_shutdown(task))?;
+                        self.stdio.settle(self.typed.read);
+                        return Poll::Ready(Ok(()));
                     }
                     Poll::Ready(Err(Mistyped::Failed(error))) => {
                         return Poll::Ready(Err(Over::Here(Stage::Recv, error)));
@@ -255,6 +275,7 @@ impl Desk<'_> {
             let message = self.next.as_deref().unwrap_or_default();
             let sent = ready!(self.peer.poll_send(task, message));
             self.next = None;
+            self.taken = self.typed.through;
             match sent {
                 Err(failure) if failure.code() == Code::SEND_UNFRAMEABLE => {
                     let why = format!("{}{}", self.typed.place(), failure.summary());
@@ -286,6 +307,14 @@ struct Typed {
     rest: Vec<u8>,
     decoded: usize,
     ended: bool,
+    /// Each read is one message, of one line or several.
+    whole: bool,
+    /// How many of those there were.
+    entries: u64,
+    /// How much of what is typed was read, and how much of that is messages
+    /// that were given, counted from the first connection on.
+    read: u64,
+    through: u64,
 }
 
 /// Why there is no next message.
@@ -295,7 +324,7 @@ enum Mistyped {
 }
 
 impl Typed {
-    fn new(spoken: &Spoken, given: Option<Vec<u8>>) -> Self {
+    fn new(spoken: &Spoken, given: Option<Vec<u8>>, desk: &Desk) -> Self {
         let by_hand = given.is_none() && io::stdin().is_terminal();
         let longest = spoken.longest.saturating_mul(WIDEST);
         Typed {
@@ -306,6 +335,10 @@ impl Typed {
             lines: Decoder::new(Framing::Lines, longest),
             rest: Vec::new(),
             decoded: 0,
+            whole: desk.has_entries(),
+            entries: 0,
+            read: desk.settled(),
+            through: desk.settled(),
         }
     }
 
@@ -315,7 +348,7 @@ impl Typed {
 
     /// Where the message at hand was typed, as the beginning of a sentence.
     fn place(&self) -> String {
-        match self.lines.messages() {
+        match self.lines.messages() + self.entries {
             0 => String::new(),
             line => format!("line {line} of the input: "),
         }
@@ -324,7 +357,7 @@ impl Typed {
     /// The next message; `None` when there are no more.
     fn poll(
         &mut self,
-        stdin: &mut Conn,
+        stdin: &mut Desk,
         task: &mut Context<'_>,
     ) -> Poll<Result<Option<Vec<u8>>, Mistyped>> {
         if let Some(given) = self.given.take() {
@@ -337,6 +370,9 @@ impl Typed {
                 .frame(&mut left)
                 .map(|found| found.map(<[u8]>::to_vec));
             self.decoded = self.rest.len() - left.len();
+            if matches!(found, Ok(Some(_))) {
+                self.through = self.read - left.len() as u64;
+            }
             match found {
                 // A blank line is no value; people and files end with some.
                 Ok(Some(line)) if self.wants_values() && line.trim_ascii().is_empty() => continue,
@@ -357,8 +393,20 @@ impl Typed {
             });
             ready!(read).map_err(Mistyped::Failed)?;
             self.ended = self.rest.is_empty();
+            self.read += self.rest.len() as u64;
             if self.coding.is_none() && !self.ended {
+                self.through = self.read;
                 return Poll::Ready(Ok(Some(std::mem::take(&mut self.rest))));
+            }
+            if self.whole && !self.ended {
+                self.through = self.read;
+                let mut entry = std::mem::take(&mut self.rest);
+                self.entries += 1;
+                entry.pop_if(|last| *last == b'\n');
+                if self.wants_values() && entry.trim_ascii().is_empty() {
+                    continue;
+                }
+                return Poll::Ready(self.read(entry).map(Some));
             }
             if self.ended && self.lines.is_inside() {
                 self.rest.push(b'\n'); // the last line needs no end of its own

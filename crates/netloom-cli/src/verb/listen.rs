@@ -6,6 +6,7 @@ use netloom_base::{Key, Settings, Value};
 use netloom_host::{Plan, ServicePlan, Written};
 
 use super::{Verb, examples};
+use crate::connecting::{nobody_talks, with_record_flags, with_terminal_flags};
 use crate::contract::Stop;
 use crate::first_client::first_client;
 use crate::flags::{settings, with_keys};
@@ -38,6 +39,7 @@ impl Verb for Listen {
                 ("netloom listen tcp://:0 --time --print-config", "the file that does this"),
             ]));
         let command = with_typing_flags(with_serving_flags(command));
+        let command = with_terminal_flags(with_record_flags(command));
         KINDS.iter().fold(command, |command, kind| {
             let arg = Arg::new(kind.name())
                 .long(kind.name())
@@ -61,6 +63,7 @@ impl Verb for Listen {
         match KINDS.iter().find(|kind| is_given(**kind, matches)) {
             Some(kind) => {
                 nobody_types(matches)?;
+                nobody_talks(matches)?;
                 serve(&plan(*kind, &urls, matches), matches, face)
             }
             None => first_client(&urls, matches, face),

@@ -8,6 +8,7 @@ mod explain;
 mod forward;
 mod listen;
 mod man;
+mod replay;
 mod serve;
 mod up;
 mod wait;
@@ -36,6 +37,7 @@ static VERBS: &[&dyn Verb] = &[
     &serve::Serve,
     &forward::Forward,
     &wait::Wait,
+    &replay::ReplayVerb,
     &explain::Explain,
     &doctor::Doctor,
     &up::Up,

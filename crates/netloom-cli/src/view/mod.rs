@@ -1,10 +1,11 @@
 //! How things are shown: plain text, or JSON Lines.
 
+mod data;
 mod plain;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use clap::ArgMatches;
 use netloom_base::event::Remark;
@@ -13,6 +14,8 @@ use netloom_base::{Diagnosis, Event, Failure, Fields, Record, Stage, Timestamp};
 use netloom_transport::Clock;
 use netloom_transport::cx::{OsClock, Stamped};
 pub(crate) use netloom_wire::record::line as json_line;
+
+pub(crate) use data::Data;
 
 /// The face a verb shows.
 #[derive(Clone)]
@@ -27,7 +30,12 @@ pub(crate) struct Face {
     closed: Arc<AtomicBool>,
     /// The first failure to write there for another reason.
     unwritten: Arc<OnceLock<io::Error>>,
+    /// Who takes lines meanwhile that would go to the terminal or to stdout.
+    voice: Arc<Mutex<Option<Voice>>>,
 }
+
+/// Takes lines while somebody else writes where they would go.
+pub(crate) type Voice = Box<dyn Fn(&str) + Send>;
 
 impl Face {
     pub(crate) fn new(matches: &ArgMatches) -> Self {
@@ -63,6 +71,7 @@ impl Face {
             hints: false,
             closed: Arc::default(),
             unwritten: Arc::default(),
+            voice: Arc::default(),
         }
     }
 
@@ -76,6 +85,7 @@ impl Face {
             hints: false,
             closed: Arc::default(),
             unwritten: Arc::default(),
+            voice: Arc::default(),
         }
     }
 
@@ -127,7 +137,7 @@ impl Face {
         } else if let Some(text) =
             plain::event(&stamped.event, self.quiet, self.verbose, self.hints)
         {
-            say(&self.painted(&text));
+            self.speak(&self.painted(&text));
         }
     }
 
@@ -136,7 +146,7 @@ impl Face {
         if self.json {
             self.out(&json_line(record, at));
         } else if self.verbose {
-            say(&plain.to_string());
+            self.speak(&plain.to_string());
         }
     }
 
@@ -206,7 +216,7 @@ impl Face {
         if self.json {
             self.out(&json_line(diagnosis, now()));
         } else {
-            say(&self.painted(&diagnosis.to_string()));
+            self.speak(&self.painted(&diagnosis.to_string()));
         }
     }
 
@@ -231,8 +241,40 @@ impl Face {
     /// Says something that is not an event.
     pub(crate) fn say(&self, text: &str) {
         if !self.json && !self.quiet {
-            say(text);
+            self.speak(text);
         }
+    }
+
+    /// Shows what goes by, to whoever asked for it.
+    pub(crate) fn trace(&self, text: &str) {
+        if !self.json {
+            self.speak(text);
+        }
+    }
+
+    /// Lets `voice` have what is said to the terminal that it draws on; with
+    /// JSON, what is written to stdout.
+    pub(crate) fn speak_through(&self, voice: Option<Voice>) {
+        let heard = self.json || io::stderr().is_terminal();
+        *self.voice() = voice.filter(|_| heard);
+    }
+
+    fn voice(&self) -> std::sync::MutexGuard<'_, Option<Voice>> {
+        self.voice.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn speak(&self, text: &str) {
+        if let Some(voice) = &*self.voice() {
+            return voice(text);
+        }
+        // In one piece, because others may write there too. When nobody hears,
+        // nothing can be said about it.
+        let line = format!("{text}\n");
+        let _ = io::stderr().lock().write_all(line.as_bytes());
+    }
+
+    pub(crate) fn is_colored(&self) -> bool {
+        self.color
     }
 
     /// Writes a text that was asked for: as it is, or as one record.
@@ -262,6 +304,9 @@ impl Face {
     }
 
     fn out(&self, text: &str) {
+        if let Some(voice) = &*self.voice() {
+            return voice(text);
+        }
         let mut out = io::stdout().lock();
         if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush()) {
             self.reader_left();
@@ -302,9 +347,4 @@ impl Record for Words {
     fn fields(&self, to: &mut dyn Fields) {
         to.text("text", &self.text);
     }
-}
-
-fn say(text: &str) {
-    // When nobody hears, nothing can be said about it.
-    let _ = writeln!(io::stderr().lock(), "{text}");
 }
