@@ -52,7 +52,7 @@ impl Plain {
 
     fn named(server: &Server, nick: &str) -> Self {
         let mut plain = Plain::new(server);
-        plain.say(&format!("/nick {nick}\n"));
+        plain.say(format!("/nick {nick}\n"));
         assert_eq!(
             plain.until("* you are"),
             format!("* you are called {nick} now")
