@@ -86,7 +86,9 @@ impl Balance {
             (Balance::PowerOfTwo, _) => of_two(seen, lot.draw),
             (Balance::Source, Some(client)) => by_client(seen, client),
             (Balance::First, _) => 0,
-            (Balance::RoundRobin, _) | (Balance::Source, None) => in_turn(seen, |_| true, lot.turns),
+            (Balance::RoundRobin, _) | (Balance::Source, None) => {
+                in_turn(seen, |_| true, lot.turns)
+            }
         }
     }
 
