@@ -5,7 +5,7 @@
  * all connections, TCP_NODELAY. A short write keeps its rest with the
  * connection and stops reading from it until the rest is gone.
  *
- * Prints "listening PORT" on stdout. Built by `cargo xtask bench` with
+ * Usage: PROGRAM [PORT]; without, any port. Prints "listening PORT" on stdout. Built by `cargo xtask bench` with
  * `cc -O2`.
  */
 #define _GNU_SOURCE
@@ -124,7 +124,7 @@ static void welcome(int listener)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) < 0)
@@ -138,7 +138,8 @@ int main(void)
 
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     struct sockaddr_in here = {.sin_family = AF_INET,
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                               .sin_port = htons(argc > 1 ? atoi(argv[1]) : 0)};
     socklen_t here_len = sizeof here;
     if (listener < 0 || bind(listener, (struct sockaddr *)&here, sizeof here) < 0
         || listen(listener, SOMAXCONN) < 0

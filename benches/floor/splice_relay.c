@@ -5,7 +5,7 @@
  * direction, splice(2) from socket to pipe to socket until one of them would
  * block. A pipe is emptied before it is filled again. Half-close is kept.
  *
- * Usage: splice_relay PORT; carries to 127.0.0.1:PORT. Prints "listening PORT"
+ * Usage: PROGRAM PORT; carries to 127.0.0.1:PORT. Prints "listening PORT"
  * on stdout. Built by `cargo xtask bench` with `cc -O2`.
  */
 #define _GNU_SOURCE
@@ -125,7 +125,7 @@ static void end(struct pair *pair)
 int main(int argc, char **argv)
 {
     if (argc != 2)
-        die("usage: splice_relay PORT");
+        die("usage: PROGRAM PORT");
     signal(SIGPIPE, SIG_IGN);
     target.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     target.sin_port = htons((uint16_t)atoi(argv[1]));

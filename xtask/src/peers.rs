@@ -30,6 +30,7 @@ const DEBIAN: &[(&str, &str)] = &[
     ("haproxy", "/usr/sbin/haproxy"),
     ("nginx", NGINX),
     ("libnginx-mod-stream", NGINX_STREAM),
+    ("haproxy", HAPROXY),
     ("microsocks", "microsocks"),
     ("dante-server", "danted"),
     ("tinyproxy", "tinyproxy"),
@@ -37,7 +38,9 @@ const DEBIAN: &[(&str, &str)] = &[
 
 /// Not on everybody's path.
 pub(crate) const NGINX: &str = "/usr/sbin/nginx";
-/// What makes it carry TCP.
+/// Not on everybody's path either.
+pub(crate) const HAPROXY: &str = "/usr/sbin/haproxy";
+/// What makes nginx carry TCP.
 pub(crate) const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
 /// Says whether services may start when a package is installed

@@ -21,6 +21,7 @@
 #[path = "load/histogram.rs"]
 mod histogram;
 #[path = "load/poller.rs"]
+#[allow(dead_code, reason = "some of it is for streams")]
 mod poller;
 
 use std::collections::VecDeque;
@@ -28,7 +29,7 @@ use std::io::{self, BufRead, Write};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use histogram::Histogram;
 use poller::Poller;
@@ -122,7 +123,7 @@ fn echo(
         asked += some as u64;
     }
     while came_back < count {
-        let ready = poller.wait(5000)?;
+        let ready = poller.wait(Duration::from_secs(5))?;
         if ready == 0 {
             return Err(io::Error::other("a datagram was lost"));
         }

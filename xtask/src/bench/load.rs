@@ -14,6 +14,8 @@ pub(crate) struct Load {
 
 /// What one command measured, in nanoseconds.
 pub(crate) struct Report {
+    /// Answers, connections or bytes.
+    pub(crate) count: f64,
     pub(crate) wall: f64,
     pub(crate) cpu: f64,
     pub(crate) p50: f64,
@@ -62,7 +64,7 @@ impl Load {
         Ok(load)
     }
 
-    /// `echo:COUNT`, `echo:5s` or `ping:COUNT`.
+    /// One of the generator's commands.
     pub(crate) fn run(&mut self, command: &str) -> Outcome<Report> {
         writeln!(self.ask, "{command}").map_err(|e| format!("floor-load: {e}"))?;
         let answer = self.answer()?;
@@ -72,6 +74,7 @@ impl Load {
                 .ok_or_else(|| format!("floor-load: no {name} in {answer}"))
         };
         Ok(Report {
+            count: field("echoes")?,
             wall: field("wall_ns")?,
             cpu: field("cpu_ns")?,
             p50: field("p50_ns")?,

@@ -8,9 +8,14 @@ use std::fs;
 /// ticks of 10 ms.
 pub(crate) fn cpu_ns(pid: u32) -> Outcome<u64> {
     let mut total = 0;
-    for pid in family(pid) {
-        let tasks = format!("/proc/{pid}/task");
-        let tasks = fs::read_dir(&tasks).map_err(|e| format!("{tasks}: {e}"))?;
+    for one in family(pid) {
+        let tasks = format!("/proc/{one}/task");
+        let tasks = match fs::read_dir(&tasks) {
+            Ok(tasks) => tasks,
+            // A child may end at any time.
+            Err(_) if one != pid => continue,
+            Err(e) => return Err(format!("{tasks}: {e}")),
+        };
         for task in tasks.flatten() {
             let file = task.path().join("schedstat");
             // A thread may end between the two reads.
@@ -20,6 +25,19 @@ pub(crate) fn cpu_ns(pid: u32) -> Outcome<u64> {
         }
     }
     Ok(total)
+}
+
+/// CPU time of those children that a process has waited for, in nanoseconds;
+/// in ticks of 10 ms.
+pub(crate) fn reaped_ns(pid: u32) -> Outcome<u64> {
+    let file = format!("/proc/{pid}/stat");
+    let text = fs::read_to_string(&file).map_err(|e| format!("{file}: {e}"))?;
+    reaped(&text).ok_or_else(|| format!("{file} does not tell of children"))
+}
+
+/// Memory that only this process and its descendants have, each on its own.
+pub(crate) fn family_private_bytes(pid: u32) -> Outcome<u64> {
+    family(pid).into_iter().map(private_bytes).sum()
 }
 
 /// Memory that only this process has, in bytes: Private_Clean and
@@ -39,7 +57,7 @@ pub(crate) fn descriptors(pid: u32) -> Outcome<usize> {
 }
 
 /// The process and all that descend from it.
-fn family(pid: u32) -> Vec<u32> {
+pub(super) fn family(pid: u32) -> Vec<u32> {
     let parents: Vec<(u32, u32)> = fs::read_dir("/proc")
         .into_iter()
         .flatten()
@@ -69,6 +87,13 @@ fn parent(stat: &str) -> Option<u32> {
     stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }
 
+/// Fields 16 and 17 of `stat`, in ticks of a hundredth of a second.
+fn reaped(stat: &str) -> Option<u64> {
+    let fields: Vec<_> = stat.rsplit_once(") ")?.1.split(' ').collect();
+    let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    Some((ticks(13)? + ticks(14)?) * 10_000_000)
+}
+
 fn private(smaps: &str) -> Option<u64> {
     let kib = |key| {
         smaps
@@ -84,7 +109,7 @@ fn first_number(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{cpu_ns, descriptors, parent, private, private_bytes};
+    use super::{cpu_ns, descriptors, parent, private, private_bytes, reaped};
 
     #[test]
     fn private_memory_is_clean_and_dirty() {
@@ -98,6 +123,13 @@ mod tests {
     fn the_parent_is_read_past_a_strange_name() {
         assert_eq!(parent("71 (a) b (c) S 70 71 71 0"), Some(70));
         assert_eq!(parent("71"), None);
+    }
+
+    #[test]
+    fn what_children_used_is_read_past_a_strange_name() {
+        let stat = "71 (a) b) S 70 71 71 0 -1 4194304 1 2 3 4 5 6 700 8 20 0 1 0";
+        assert_eq!(reaped(stat), Some(7_080_000_000));
+        assert_eq!(reaped("71"), None);
     }
 
     #[test]

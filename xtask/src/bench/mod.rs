@@ -7,6 +7,7 @@
 
 mod dial;
 mod echo;
+mod forward;
 mod framing;
 mod idle;
 mod load;
@@ -34,6 +35,8 @@ const ROUNDS: usize = 8;
 struct Bench {
     rounds: usize,
     only: Vec<String>,
+    /// The one load that was asked for, of a benchmark that has several.
+    load: Option<String>,
     programs: Programs,
 }
 
@@ -51,6 +54,7 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("dial", dial::bench),
     ("tls", tls::bench),
     ("udp", udp::bench),
+    ("forward", forward::bench),
 ];
 
 pub(crate) fn verb(args: Vec<String>) -> Outcome {
@@ -60,6 +64,7 @@ pub(crate) fn verb(args: Vec<String>) -> Outcome {
         .value::<String>("--only")?
         .map(|list| list.split(',').map(str::to_owned).collect())
         .unwrap_or_default();
+    let load = options.value::<String>("--load")?;
     let netloom = options.value::<PathBuf>("--netloom")?;
     let words = options.words()?;
     let [name] = words.as_slice() else {
@@ -92,6 +97,7 @@ pub(crate) fn verb(args: Vec<String>) -> Outcome {
     benchmark(&Bench {
         rounds,
         only,
+        load,
         programs,
     })
 }

@@ -109,8 +109,11 @@ pub(crate) struct Programs {
     pub(crate) tokio_dial: PathBuf,
     pub(crate) udp_load: PathBuf,
     tokio: PathBuf,
-    c: PathBuf,
+    pub(super) c: PathBuf,
     udp_c: PathBuf,
+    /// What a relay carries to.
+    pub(super) answer: PathBuf,
+    pub(super) splice_relay: PathBuf,
     python: OnceCell<PathBuf>,
 }
 
@@ -140,6 +143,8 @@ impl Programs {
         };
         let c = compile("floor-c-echo", "echo.c")?;
         let udp_c = compile("floor-c-udp-echo", "udp_echo.c")?;
+        let answer = compile("floor-c-answer", "answer.c")?;
+        let splice_relay = compile("floor-c-splice-relay", "splice_relay.c")?;
         Ok(Self {
             netloom,
             load,
@@ -149,6 +154,8 @@ impl Programs {
             tokio,
             c,
             udp_c,
+            answer,
+            splice_relay,
             python: OnceCell::new(),
         })
     }

@@ -79,7 +79,7 @@ impl Poller {
     /// events [`Poller::ready`] now has.
     pub(crate) fn wait(&mut self, most: Duration) -> io::Result<usize> {
         let most = libc::timespec {
-            tv_sec: most.as_secs() as libc::time_t,
+            tv_sec: most.as_secs().cast_signed(),
             tv_nsec: most.subsec_nanos().into(),
         };
         loop {

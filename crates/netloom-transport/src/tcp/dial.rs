@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use netloom_base::failure::{Errno, Fact, Icmp};
@@ -21,18 +23,29 @@ pub(super) async fn dial(stack: &Stack, cx: &Cx) -> Result<Opened, Failure> {
     let options = DialOptions::read(settings).map_err(|e| mistakes(stack, &e))?;
     let probes_asked = settings.last("keepalive").is_some();
     let source = options.source.map(|source| source.0);
-    let for_a_person = cx.is_for_a_person();
+    let who = Who {
+        for_a_person: cx.is_for_a_person(),
+        serves: !cx.service().is_empty(),
+    };
     race::connect(stack, source, cx, |addr| {
-        attempt(addr, &options, probes_asked, for_a_person)
+        attempt(addr, &options, probes_asked, who)
     })
     .await
+}
+
+/// Who dials.
+#[derive(Clone, Copy)]
+struct Who {
+    for_a_person: bool,
+    /// A service does, for a client of its own.
+    serves: bool,
 }
 
 async fn attempt(
     addr: SocketAddr,
     options: &DialOptions,
     probes_asked: bool,
-    for_a_person: bool,
+    who: Who,
 ) -> Result<Socket, Failure> {
     let loopback = addr.ip().to_canonical().is_loopback();
     let socket = make(addr)?;
@@ -49,8 +62,8 @@ async fn attempt(
     }
     // Where there is no queue, nothing will be heard of it; on loopback there is
     // no router to speak, and what this host's own rules say a second dial hears.
-    let armed = for_a_person && !loopback && errqueue::arm(errqueue::fd(&socket), addr).is_ok();
-    let stream = match connect(socket, addr, loopback).await {
+    let armed = who.for_a_person && !loopback && errqueue::arm(errqueue::fd(&socket), addr).is_ok();
+    let stream = match connect(socket, addr, loopback && !who.serves).await {
         Ok(stream) => stream,
         Err((error, socket)) => {
             let icmp = || socket.and_then(Unconnected::heard);
@@ -63,7 +76,8 @@ async fn attempt(
             .map_err(|error| Failure::from_io(Stage::Connect, error))?;
     }
     // A client of an ephemeral port on this host can meet itself (RFC 9293 §3.5).
-    if loopback && stream.local_addr().is_ok_and(|local| local == addr) {
+    let may_meet_itself = loopback && (options.source.is_some() || is_for_clients(addr.port()));
+    if may_meet_itself && stream.local_addr().is_ok_and(|local| local == addr) {
         return Err(Failure::new(Stage::Connect, Side::Us, Code::CONNECT_SELF));
     }
     Ok(Socket::Tcp(stream))
@@ -84,11 +98,24 @@ impl Unconnected {
     }
 }
 
-/// As `TcpSocket::connect` does, but gives the socket back when it fails.
+/// Whether the kernel gives this port to clients. The range is read once.
+fn is_for_clients(port: u16) -> bool {
+    static RANGE: OnceLock<Option<RangeInclusive<u16>>> = OnceLock::new();
+    let range = RANGE.get_or_init(|| {
+        let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+        let mut ends = text.split_whitespace().map(str::parse);
+        Some(ends.next()?.ok()?..=ends.next()?.ok()?)
+    });
+    range.as_ref().is_none_or(|range| range.contains(&port))
+}
+
+/// As `TcpSocket::connect` does, but gives the socket back when it fails. `asks`
+/// says to look whether it is connected already: a service does not, for the
+/// reactor that it waits for tells of its client's bytes too.
 async fn connect(
     socket: socket2::Socket,
     addr: SocketAddr,
-    loopback: bool,
+    asks: bool,
 ) -> Result<TcpStream, (io::Error, Option<Unconnected>)> {
     match socket.connect(&addr.into()) {
         Ok(()) => {}
@@ -98,7 +125,7 @@ async fn connect(
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
         Err(error) => return Err((error, Some(Unconnected::Raw(socket)))),
     }
-    let at_once = loopback && is_connected(&socket);
+    let at_once = asks && is_connected(&socket);
     let stream = TcpStream::from_std(socket.into()).map_err(|error| (error, None))?;
     if at_once {
         // Whoever dials in a loop waits for nothing; others are to run too.

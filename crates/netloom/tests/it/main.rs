@@ -24,6 +24,7 @@ mod examples;
 mod explain;
 mod files;
 mod forward;
+mod forward_gears;
 mod framing;
 mod help;
 mod hostile;
