@@ -5,6 +5,7 @@
 //! in common – flags, output, exit codes – is in [`contract`].
 #![forbid(unsafe_code)]
 
+mod as_bytes;
 mod client;
 mod contract;
 mod datagrams;

@@ -120,16 +120,16 @@ fn converse(
             opened(&state, &conn);
         }
         let (result, told) = hold(&state, &answer, conn, core).await;
-        match seated.seat.take_departure() {
-            Some(leaving) => {
-                drop(ticket);
-                let there = state
-                    .cores
-                    .as_ref()
-                    .map_or(core, |cores| cores.place_away(core));
-                run(&state, &answer, leaving, seated, there, core, began);
-            }
-            None => closed(&state, id, &seated.seat, began, (!told).then_some(result)),
+        if let Some(leaving) = seated.seat.take_departure() {
+            drop(ticket);
+            let there = state
+                .cores
+                .as_ref()
+                .map_or(core, |cores| cores.place_away(core));
+            run(&state, &answer, leaving, seated, there, core, began);
+        } else {
+            let result = (!told).then_some(result);
+            closed(&state, &answer, id, &seated.seat, began, result);
         }
     })
 }
@@ -182,12 +182,14 @@ fn opened(state: &ServiceState, conn: &Conn) {
 
 fn closed(
     state: &ServiceState,
+    answer: &Answer,
     conn: u64,
     seat: &Seat,
     began: Moment,
     result: Option<Result<(), Failure>>,
 ) {
-    if seat.began_with_tls() {
+    // What is carried on may well be TLS.
+    if seat.began_with_tls() && answer.service.leads_to().is_none() {
         state.cx.events().tell_connection(|| {
             Event::Note(Box::new(Remark {
                 service: state.name.clone(),

@@ -13,7 +13,7 @@ use netloom_transport::{Close, Conn, Cx, Net};
 use netloom_wire::tls::{ClientHello, HelloReader, NoHello, alert_number, looks_like};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::targets::stream;
+use super::targets::{Wrong, stream};
 use crate::balance::{Entry, Pool, Rules};
 
 /// The word for whoever asks for no name, or for one that has no route.
@@ -63,7 +63,7 @@ impl Names {
                 Ok((Name::Beneath(name), target)) => {
                     beneath.entry(name).or_insert_with(Vec::new).push(target);
                 }
-                Err(message) => errors.push(SettingError::new("route", None, message).of(route)),
+                Err(wrong) => errors.push(wrong.tell("route", route)),
             }
         }
         if !errors.is_empty() {
@@ -141,16 +141,14 @@ impl Names {
                 }
             }
         };
-        match self.find(name.as_deref()) {
-            Some(pool) => Ok((conn.unread(came), name, pool)),
-            None => {
-                let failure = self.unknown(name.as_deref());
-                // Where TLS was ended here, an alert would come too late.
-                let alert = (!conn.encrypts()).then_some("unrecognized_name");
-                refuse(conn, alert, cx).await;
-                Err(failure)
-            }
+        if let Some(found) = self.find(name.as_deref()) {
+            return Ok((conn.unread(came), name, found));
         }
+        let failure = self.unknown(name.as_deref());
+        // Where TLS was ended here, an alert would come too late.
+        let alert = (!conn.encrypts()).then_some("unrecognized_name");
+        refuse(conn, alert, cx).await;
+        Err(failure)
     }
 
     fn unknown(&self, name: Option<&str>) -> Failure {
@@ -176,15 +174,19 @@ impl Names {
     }
 }
 
-fn read(route: &str, net: &dyn Net) -> Result<(Name, Entry), String> {
+fn read(route: &str, net: &dyn Net) -> Result<(Name, Entry), Wrong> {
     let form = "a route is NAME=ENDPOINT, such as a.example=tcp://10.0.0.2:443";
-    let (name, to) = route.split_once('=').ok_or_else(|| form.to_owned())?;
-    let name = match (name.trim(), name.trim().strip_prefix("*.")) {
+    let (name, to) = route
+        .split_once('=')
+        .ok_or_else(|| Wrong::of(form.to_owned()))?;
+    let before = &route[..=name.len()];
+    let known = match (name, name.strip_prefix("*.")) {
         (DEFAULT | "*", _) => Name::Others,
-        (_, Some(parent)) => Name::Beneath(host(parent)?),
-        (name, None) => Name::Exact(host(name)?),
+        (_, Some(parent)) => Name::Beneath(host(parent).map_err(Wrong::of)?),
+        (name, None) => Name::Exact(host(name).map_err(Wrong::of)?),
     };
-    Ok((name, stream(to.trim(), net)?))
+    let entry = stream(to, net).map_err(|wrong| wrong.behind(before, route))?;
+    Ok((known, entry))
 }
 
 /// A host's name as a client asks for it: in lower case and in ASCII.

@@ -229,7 +229,6 @@ impl Forwarder {
 }
 
 /// How reaching a target for a client ended.
-#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
 enum Reaching {
     Reached(Reached),
     Unreached(Unreached),
@@ -261,6 +260,9 @@ impl Service for Forwarder {
             let suggestion = suggestion.map(str::to_owned);
             Some(SettingError::new("on", None, message).suggest(suggestion))
         };
+        if self.names.is_some() && kind != Kind::Stream {
+            return told("routes lead by the name in TLS over a stream", None);
+        }
         let framing = Some("--framing len16");
         match (kind, self.gives, framed) {
             (Kind::Stream, Kind::Datagram, false) => told(

@@ -76,30 +76,47 @@ impl Targets {
 }
 
 /// One target that takes streams, of a route.
-pub(super) fn stream(text: &str, net: &dyn Net) -> Result<Entry, String> {
-    let set = read(text, net).map_err(|wrong| wrong.message)?;
-    match &set.entries[..] {
-        [entry] if set.gives == Kind::Stream => Ok(entry.clone()),
-        [_] => Err(format!(
+pub(super) fn stream(text: &str, net: &dyn Net) -> Result<Entry, Wrong> {
+    let set = read(text, net)?;
+    let message = match &set.entries[..] {
+        [entry] if set.gives == Kind::Stream => return Ok(entry.clone()),
+        [_] => format!(
             "a route leads to a stream, and `{text}` gives {}",
             set.gives
-        )),
-        several => Err(format!(
-            "a route leads to one port, and these are {}",
-            several.len()
-        )),
-    }
+        ),
+        several => format!("a route leads to one port, and these are {}", several.len()),
+    };
+    Err(Wrong::of(message))
 }
 
 /// What is wrong with one target.
-struct Wrong {
+pub(super) struct Wrong {
     message: String,
     part: Option<Range<usize>>,
     suggestion: Option<String>,
 }
 
 impl Wrong {
-    fn tell(self, key: &str, text: &str) -> SettingError {
+    pub(super) fn of(message: String) -> Self {
+        Wrong {
+            message,
+            part: None,
+            suggestion: None,
+        }
+    }
+
+    /// The same of a text in which the wrong one stands behind `before`.
+    pub(super) fn behind(mut self, before: &str, text: &str) -> Self {
+        let at = before.len();
+        self.part = Some(match self.part {
+            Some(part) => at + part.start..at + part.end,
+            None => at..text.len(),
+        });
+        self.suggestion = self.suggestion.map(|better| format!("{before}{better}"));
+        self
+    }
+
+    pub(super) fn tell(self, key: &str, text: &str) -> SettingError {
         let told = SettingError::new(key, None, self.message).of(text);
         let told = told.suggest(self.suggestion);
         match self.part {

@@ -9,6 +9,7 @@ mod echo;
 mod forward;
 mod forward_memory;
 mod limits;
+mod names;
 mod reply;
 mod served;
 mod time;

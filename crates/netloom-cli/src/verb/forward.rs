@@ -1,12 +1,12 @@
 //! `forward FROM TO…`: carry what comes to one place on to others.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use netloom_app::forward::as_bytes;
 use netloom_app::kind;
-use netloom_base::{Code, Complaint, Key, Role, Settings, Value};
-use netloom_host::{Plan, ServicePlan, Written, os_net};
+use netloom_base::{Key, Settings, Value};
+use netloom_host::{Plan, ServicePlan, Written};
 
 use super::{Verb, examples};
+use crate::as_bytes::carried_as_bytes;
 use crate::contract::Stop;
 use crate::flags::{settings, with_keys};
 use crate::messages::carried;
@@ -42,7 +42,7 @@ impl Verb for Forward {
             .after_help(examples(&[
                 (
                     "netloom forward tcp://:8080 tcp://10.0.0.2:80",
-                    "a port of this host leads to another host",
+                    "a port leads elsewhere",
                 ),
                 (
                     "netloom forward tcp://*:80 tcp://10.0.0.2:80 tcp://10.0.0.3:80",
@@ -50,11 +50,19 @@ impl Verb for Forward {
                 ),
                 (
                     "netloom forward tcp://*:8000-8010 tcp://10.0.0.2:9000-9010",
-                    "eleven ports, paired by place",
+                    "ports paired by place",
                 ),
                 (
                     "netloom forward tcp://:5432 tls://db.example:5432",
-                    "plain on this side, TLS on the other",
+                    "TLS begins here",
+                ),
+                (
+                    "netloom forward tcp://*:443 --route a.example=tcp://10.0.0.2:443",
+                    "by the name in TLS",
+                ),
+                (
+                    "netloom forward tcp://*:80 proxy+tcp://10.0.0.2:80",
+                    "told who the client is",
                 ),
                 (
                     "netloom forward tcp://*:80 proxy+tcp://10.0.0.2:80",
@@ -106,31 +114,4 @@ fn other_keys() -> Vec<Key> {
     let keys = kind("forward").map_or(&[][..], |kind| kind.keys());
     let other = keys.iter().filter(|key| key.name != "to");
     other.copied().collect()
-}
-
-/// Offers what can be done to whoever asks for a reverse proxy: the line that
-/// carries the same as bytes.
-fn carried_as_bytes(from: &[&str], to: &[&str]) -> Result<(), Stop> {
-    let net = os_net();
-    let roles = from.iter().map(|url| (url, Role::Bind));
-    let ends: Vec<(&str, Option<String>)> = roles
-        .chain(to.iter().map(|url| (url, Role::Dial)))
-        .map(|(url, role)| (*url, as_bytes(url, role, &*net)))
-        .collect();
-    if ends.iter().all(|(_, bytes)| bytes.is_none()) {
-        return Ok(());
-    }
-    let (mut typed, mut nearest) = ("forward".to_owned(), "netloom forward".to_owned());
-    let mut wrong = None;
-    for (url, bytes) in &ends {
-        let start = typed.len() + 1;
-        typed = format!("{typed} {url}");
-        nearest = format!("{nearest} {}", bytes.as_deref().unwrap_or(url));
-        if bytes.is_some() {
-            wrong.get_or_insert(start..typed.len());
-        }
-    }
-    let message = "the reverse proxy is not here yet; what goes through can be carried as bytes";
-    let complaint = Complaint::new(&typed, wrong.unwrap_or(0..0), message).suggest(nearest);
-    Err(Stop::mistakes(Code::PARSE_ENDPOINT, &[complaint]))
 }

@@ -123,9 +123,9 @@ impl Layer for Proxy {
             let options =
                 ListenOptions::read(&level.settings).map_err(|errors| mistakes(stack, &errors))?;
             let mut conn = below.stream()?;
-            let facts = conn.facts();
-            if !options.trusts(facts.peer.as_ref()) {
-                let failure = untrusted(facts.peer.as_ref());
+            let by = conn.peer();
+            if !options.trusts(by.as_ref()) {
+                let failure = untrusted(by.as_ref());
                 conn.refuse("from");
                 return Err(failure);
             }
@@ -145,7 +145,7 @@ impl Layer for Proxy {
                     return Err(failure);
                 }
             };
-            Ok(Opened::Stream(behind(conn, facts, header, cx, began)))
+            Ok(Opened::Stream(behind(conn, by, header, cx, began)))
         })
     }
 }
@@ -275,7 +275,7 @@ fn with_first(failure: Failure, came: &[u8]) -> Failure {
 /// The connection as its client's.
 fn behind(
     mut conn: Conn,
-    facts: ConnFacts,
+    by: Option<Peer>,
     header: Header,
     cx: &Cx,
     began: netloom_base::Moment,
@@ -299,7 +299,7 @@ fn behind(
     let passed = Passed {
         service: cx.service().clone(),
         conn: conn.id(),
-        by: facts.peer.clone(),
+        by,
         client: client.clone(),
         server: server.clone(),
         header,

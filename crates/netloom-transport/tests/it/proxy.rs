@@ -259,7 +259,7 @@ fn whoever_is_not_named_is_reset_and_counted_without_being_read() {
 #[test]
 fn what_is_no_header_has_its_code_and_its_first_bytes() {
     let v2 = b"\r\n\r\n\0\r\nQUIT\n";
-    let longest = [&v2[..], b"\x21\x11\xff\xff", &[0; 65_535]].concat();
+    let longest = [&v2[..], b"\x21\x11\xff\xff", &vec![0; 65_535]].concat();
     for (sent, code) in [
         (&b"GET / HTTP/1.1\r\n\r\n"[..], codes::HEADER_MISSING),
         (

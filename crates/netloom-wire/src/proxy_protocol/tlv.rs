@@ -167,9 +167,9 @@ fn put(to: &mut Vec<u8>, kind: u8, value: &[u8]) -> Option<()> {
     Some(())
 }
 
-pub(super) fn bytes(tlvs: &[Tlv]) -> Option<Vec<u8>> {
+pub(super) fn bytes(fields: &[Tlv]) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    for tlv in tlvs {
+    for tlv in fields {
         match tlv {
             Tlv::Alpn(value) => put(&mut bytes, ALPN, value)?,
             Tlv::Authority(name) => put(&mut bytes, AUTHORITY, name.as_bytes())?,

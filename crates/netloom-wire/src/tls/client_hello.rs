@@ -449,7 +449,7 @@ mod tests {
             (vec![22, 3, 1, 0x48, 0, 1], NoHello::Malformed),
             (record(22, &[1, 0xff, 0xff, 0xff]), NoHello::TooLong),
             (
-                records(&message(&extension(99, &[0; 17_000])), 9999),
+                records(&message(&extension(99, &vec![0; 17_000])), 9999),
                 NoHello::TooLong,
             ),
             // As many records as there may be, of one byte each.

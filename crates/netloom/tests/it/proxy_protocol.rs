@@ -63,10 +63,10 @@ impl Balancer {
     fn nginx(rest: &str) -> Self {
         Balancer::start(|port, folder| {
             let at = folder.path().to_str().unwrap();
-            let temp: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-                .iter()
+            let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+            let temp = kinds
                 .map(|kind| format!("{kind}_temp_path {at}/{kind};\n"))
-                .collect();
+                .concat();
             let rest = rest
                 .replace("PORT", &port.to_string())
                 .replace("TEMP", &temp);

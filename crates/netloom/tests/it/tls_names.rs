@@ -125,7 +125,7 @@ fn who_cannot_be_led_is_told_by_an_alert_and_by_a_code() {
     server.program.stderr.line("tls.peer-speaks-plain");
     // A hello without end: an alert, decode_error.
     let mut conn = dial();
-    let record = [&[22, 3, 1, 0x40, 0, 1, 0, 0x3f, 0xff][..], &[0; 20_000]].concat();
+    let record = [&[22, 3, 1, 0x40, 0, 1, 0, 0x3f, 0xff][..], &vec![0; 20_000]].concat();
     let _ = conn.write_all(&record);
     let heard = ends(conn);
     assert!(
