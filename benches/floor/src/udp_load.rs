@@ -1,13 +1,13 @@
 //! The load generator for UDP echo servers: one thread, one epoll, closed loop.
 //!
 //! ```text
-//! floor-udp-load ADDRESS [--conns N] [--bytes S] [--window W]
+//! floor-udp-load ADDRESS [--conns N] [--bytes S] [--window W] [--most M]
 //! ```
 //!
 //! Opens `N` connected sockets, prints `{"ready":N}` and does each line of
 //! stdin, `echo:COUNT`: keeps `W` datagrams of `S` bytes under way on every
-//! socket until `COUNT` came back, and prints one line of JSON. Every answer
-//! is compared with what was sent. One that is lost ends the program: on
+//! socket, or on `M` sockets in turn, until `COUNT` came back, and prints one
+//! line of JSON. Every answer is compared with what was sent. One that is lost ends the program: on
 //! loopback the windows are chosen to fit the receive buffers.
 #![allow(
     clippy::disallowed_methods,
@@ -49,6 +49,7 @@ fn main() -> ExitCode {
 
 fn start() -> Result<(), Box<dyn std::error::Error>> {
     let (mut to, mut conns, mut bytes, mut window) = (None, 64, 64, 1);
+    let mut most = usize::MAX;
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut number = || -> Result<usize, Box<dyn std::error::Error>> {
@@ -58,6 +59,7 @@ fn start() -> Result<(), Box<dyn std::error::Error>> {
             "--conns" => conns = number()?,
             "--bytes" => bytes = number()?,
             "--window" => window = number()?,
+            "--most" => most = number()?,
             _ => to = Some(arg.parse::<SocketAddr>()?),
         }
     }
@@ -85,7 +87,7 @@ fn start() -> Result<(), Box<dyn std::error::Error>> {
             &mut sockets,
             &mut hand,
             &question,
-            window,
+            (window, most),
             count,
         )?)?;
     }
@@ -110,25 +112,28 @@ fn echo(
     sockets: &mut [Asker],
     hand: &mut Hand,
     question: &[u8],
-    window: usize,
+    (window, most): (usize, usize),
     count: u64,
 ) -> io::Result<String> {
     let begun = Instant::now();
     let cpu = own_cpu_ns();
     let mut times = Histogram::new();
     let (mut asked, mut came_back) = (0, 0);
-    for asker in &mut *sockets {
+    for asker in sockets.iter_mut().take(most) {
         let some = window.min((count - asked) as usize);
         asker.ask(some, question)?;
         asked += some as u64;
     }
+    // Who asks next: those that have waited longest.
+    let mut resting: VecDeque<usize> = (most.min(sockets.len())..sockets.len()).collect();
     while came_back < count {
         let ready = poller.wait(Duration::from_secs(5))?;
         if ready == 0 {
             return Err(io::Error::other("a datagram was lost"));
         }
         for slot in 0..ready {
-            let socket = &mut sockets[poller.ready(slot)];
+            let number = poller.ready(slot);
+            let socket = &mut sockets[number];
             let came = hand.receive(&socket.socket, question)?;
             let now = Instant::now();
             for at in socket.asked.drain(..came) {
@@ -136,7 +141,18 @@ fn echo(
             }
             came_back += came as u64;
             let some = came.min((count - asked) as usize);
-            socket.ask(some, question)?;
+            let next = match resting.pop_front() {
+                Some(next) if came > 0 => {
+                    resting.push_back(number);
+                    next
+                }
+                Some(not_yet) => {
+                    resting.push_front(not_yet);
+                    number
+                }
+                None => number,
+            };
+            sockets[next].ask(some, question)?;
             asked += some as u64;
         }
     }

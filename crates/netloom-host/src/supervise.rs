@@ -132,7 +132,13 @@ pub async fn start(
         cores,
         cx: cx.clone(),
     };
+    // Datagrams have no seats: where nothing else comes, no timer wakes anybody.
+    let mut seated: Vec<Arc<ServiceState>> = Vec::new();
     for (state, door) in doors {
+        let is_new = !seated.iter().any(|other| Arc::ptr_eq(other, &state));
+        if matches!(door, Door::Conns(..)) && is_new {
+            seated.push(state.clone());
+        }
         if let Door::Datagrams(_, bound) = &door {
             for fact in bound.learned() {
                 state.cx.remark(&state.name, fact.to_string());
@@ -143,8 +149,8 @@ pub async fn start(
             Door::Datagrams(service, bound) => open_mailbox(state, service, bound),
         }
     }
-    for state in &running.services {
-        keep_round(state.clone());
+    for state in seated {
+        keep_round(state);
     }
     Ok(running)
 }

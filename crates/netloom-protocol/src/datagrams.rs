@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -85,11 +84,10 @@ impl<A: Answer> DatagramService for Each<A> {
         Box::pin(async move {
             let mut batch = Batch::new(SLOTS, socket.room());
             let mut losses = Losses::default();
-            let draining = cx.shutdown().clone();
-            let mut drained = pin!(draining.draining());
+            let mut drained = cx.shutdown().watch_drain();
             loop {
                 let came = poll_fn(|task| {
-                    if drained.as_mut().poll(task).is_ready() {
+                    if drained.poll(task).is_ready() {
                         return Poll::Ready(None);
                     }
                     socket.poll_recv(task, &mut batch).map(Some)

@@ -9,8 +9,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use netloom_base::event::Remark;
@@ -389,9 +389,73 @@ impl Shutdown {
         self.drain.cancelled().await;
     }
 
+    /// The same for whoever looks again and again while it does something else.
+    pub fn watch_drain(&self) -> Draining {
+        let drain = self.drain.clone();
+        Draining {
+            asked: Box::pin(async move { drain.cancelled().await }),
+            told: Arc::default(),
+            task: None,
+        }
+    }
+
     /// Waits until an end now is asked for.
     pub async fn aborted(&self) {
         self.abort.cancelled().await;
+    }
+}
+
+/// Waits for an orderly end at hardly any cost for whoever looks often: only the
+/// first look, and one from another task, takes a lock.
+pub struct Draining {
+    asked: BoxFuture<'static, ()>,
+    told: Arc<Told>,
+    /// Who is woken.
+    task: Option<Waker>,
+}
+
+/// The end has been asked for, or somebody else should ask again.
+#[derive(Default)]
+struct Told {
+    told: AtomicBool,
+    task: Mutex<Option<Waker>>,
+}
+
+impl Wake for Told {
+    fn wake(self: Arc<Self>) {
+        self.told.store(true, Ordering::Release);
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = &*task {
+            task.wake_by_ref();
+        }
+    }
+}
+
+impl Draining {
+    /// Whether the end has been asked for; wakes `task` when it is.
+    pub fn poll(&mut self, task: &mut Context<'_>) -> Poll<()> {
+        let known = self.task.as_ref();
+        if !known.is_some_and(|known| known.will_wake(task.waker())) {
+            let waker = task.waker().clone();
+            let mut told = self
+                .told
+                .task
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            (self.task, *told) = (Some(waker.clone()), Some(waker));
+            self.told.told.store(true, Ordering::Release);
+        }
+        if !self.told.told.swap(false, Ordering::AcqRel) {
+            return Poll::Pending;
+        }
+        let waker = Waker::from(self.told.clone());
+        let asked = self.asked.as_mut().poll(&mut Context::from_waker(&waker));
+        if asked.is_ready() {
+            // Ready for ever, also when it is asked again.
+            self.asked = Box::pin(std::future::ready(()));
+            self.told.told.store(true, Ordering::Release);
+        }
+        asked
     }
 }
 
@@ -447,5 +511,33 @@ impl Spawn for OsSpawn {
     #[expect(clippy::disallowed_methods, reason = "this is what Cx::spawn calls")]
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         drop(tokio::spawn(task));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_looks_often_hears_of_the_end_in_whichever_task() {
+        let shutdown = Shutdown::new();
+        let mut draining = shutdown.watch_drain();
+        for waker in [
+            Waker::noop().clone(),
+            Waker::from(Arc::new(Told::default())),
+        ] {
+            let mut task = Context::from_waker(&waker);
+            assert!(draining.poll(&mut task).is_pending());
+            assert!(draining.poll(&mut task).is_pending());
+        }
+        poll_fn(|task| {
+            let heard = draining.poll(task);
+            shutdown.drain(); // after it was looked at: it must wake
+            heard
+        })
+        .await;
+        let mut task = Context::from_waker(Waker::noop());
+        assert!(draining.poll(&mut task).is_ready(), "for ever");
+        assert!(draining.poll(&mut task).is_ready());
     }
 }

@@ -46,6 +46,20 @@ impl Load {
         Load::start(load.arg(to))
     }
 
+    /// The same, where no more than `most` sockets ask at once, in turn.
+    pub(crate) fn datagrams_in_turn(
+        programs: &Programs,
+        to: &str,
+        (sockets, most): (usize, usize),
+        bytes: usize,
+    ) -> Outcome<Self> {
+        let mut load = Command::new(&programs.udp_load);
+        load.args(["--conns", &sockets.to_string()])
+            .args(["--bytes", &bytes.to_string()])
+            .args(["--most", &most.to_string()]);
+        Load::start(load.arg(to))
+    }
+
     fn start(command: &mut Command) -> Outcome<Self> {
         let mut child = command
             .stdin(Stdio::piped())

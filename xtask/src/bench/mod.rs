@@ -8,6 +8,7 @@
 mod dial;
 mod echo;
 mod forward;
+mod forward_udp;
 mod framing;
 mod idle;
 mod load;
@@ -55,6 +56,9 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("tls", tls::bench),
     ("udp", udp::bench),
     ("forward", forward::bench),
+    ("forward-udp", |bench| {
+        forward_udp::bench(bench, bench.load.as_deref())
+    }),
 ];
 
 pub(crate) fn verb(args: Vec<String>) -> Outcome {

@@ -8,6 +8,7 @@ mod discard;
 mod echo;
 mod forward;
 mod forward_memory;
+mod forward_datagrams;
 mod limits;
 mod names;
 mod reply;

@@ -204,8 +204,7 @@ impl Datagrams for SimDatagrams {
             return Poll::Ready(Ok(()));
         };
         if std::mem::take(&mut inbox.refused) {
-            let refused = answered(ErrorKind::ConnectionRefused);
-            return Poll::Ready(Err(Failure::from_io(Stage::Recv, refused)));
+            return Poll::Ready(Err(refused(self.peer)));
         }
         if inbox.waiting.is_empty() {
             inbox.reader = Some(task.waker().clone());
@@ -261,6 +260,14 @@ impl Datagrams for SimDatagrams {
     }
 }
 
+/// What a connected socket hears where nobody has the peer's port.
+fn refused(peer: Option<SocketAddr>) -> Failure {
+    let failure = Failure::new(Stage::Send, Side::Peer, Code::SEND_REFUSED);
+    peer.map(Fact::Tried)
+        .into_iter()
+        .fold(failure, Failure::fact)
+}
+
 impl SimDatagrams {
     fn send_one(&self, outgoing: &Outgoing<'_>) -> Result<(), Failure> {
         let to = match outgoing.to {
@@ -277,7 +284,7 @@ impl SimDatagrams {
         let mut state = self.world.lock();
         let own = state.inboxes.held(self.host, self.addr);
         if own.is_some_and(|inbox| std::mem::take(&mut inbox.refused)) {
-            return Err(failed(answered(ErrorKind::ConnectionRefused)));
+            return Err(refused(self.peer));
         }
         state
             .throw(self.host, self.addr, to, outgoing.bytes)

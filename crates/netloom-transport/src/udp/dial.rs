@@ -106,6 +106,8 @@ async fn one(socket: &Socket, to: SocketAddr, manner: &mut Manner, cx: &Cx) -> R
     {
         use std::os::fd::AsFd;
         manner.armed = crate::errqueue::arm(socket.as_fd(), to).is_ok();
+        // Without it nobody knows what came too fast; with it there is no harm.
+        let _ = super::sys::set(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1);
     }
     let over = cx.now() + group::DETECTION;
     loop {

@@ -60,6 +60,16 @@ impl Mailbox {
         })
     }
 
+    #[cfg(test)]
+    pub(super) fn joins_up_to(&self) -> Joining {
+        self.joining
+    }
+
+    #[cfg(test)]
+    pub(super) fn socket(&self) -> &Socket {
+        self.socket.get_ref()
+    }
+
     fn failed(&self, error: io::Error, to: Option<&Peer>, bytes: Option<usize>) -> Failure {
         let fd = self.socket.as_fd();
         let ip = |peer: &Peer| match peer {

@@ -14,6 +14,9 @@ mod manner;
 #[cfg(target_os = "linux")]
 mod name;
 mod options;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod segment_tests;
 #[cfg(target_os = "linux")]
 mod segments;
 #[cfg(target_os = "linux")]

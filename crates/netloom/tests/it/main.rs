@@ -25,6 +25,7 @@ mod explain;
 mod files;
 mod forward;
 mod forward_gears;
+mod forward_udp;
 mod framing;
 mod help;
 mod hostile;

@@ -13,10 +13,8 @@ mod table;
 mod tell;
 mod upstream;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use netloom_base::limits::MAX_CONNS;
@@ -71,6 +69,7 @@ pub(super) fn sessions(
         patience,
         idle: rules.session_idle,
         guard: rules.guard(),
+        waiting: Arc::default(),
         told: Told::default(),
     })))
 }
@@ -82,6 +81,8 @@ struct Shared {
     idle: Duration,
     /// How many sessions there may be.
     guard: Arc<Guard>,
+    /// How many bytes wait for targets.
+    waiting: Arc<AtomicUsize>,
     told: Told,
 }
 

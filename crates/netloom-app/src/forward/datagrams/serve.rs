@@ -245,9 +245,14 @@ impl Serving<'_> {
         };
         self.carry_all(&came);
         self.came = Some(came);
-        self.shared.told.carried(self.passed.sent, 0);
-        self.shared.told.dropped(self.passed.dropped);
-        self.passed = Passed::default();
+        self.account();
+    }
+
+    /// Counts what went to targets, and tells what was lost where it is time.
+    fn account(&mut self) {
+        let passed = std::mem::take(&mut self.passed);
+        self.shared.told.carried(passed.sent, 0);
+        self.shared.told.dropped(passed.dropped);
         self.shared.told.tell(self.cx);
     }
 
@@ -366,7 +371,9 @@ impl Serving<'_> {
         });
         self.shared.told.began();
         let dialling = dial(self.shared.clone(), source, self.cx.clone());
-        let number = self.table.insert(Session::new(client, dialling));
+        let waiting = self.shared.waiting.clone();
+        let session = Session::new(client, dialling, waiting);
+        let number = self.table.insert(session);
         self.start(number);
         self.keep_round();
         Ok(number)
@@ -468,7 +475,7 @@ impl Serving<'_> {
             }
         }
         self.losses.tell(&*self.socket, self.cx);
-        self.shared.told.tell(self.cx);
+        self.account();
         self.keep_round();
     }
 }

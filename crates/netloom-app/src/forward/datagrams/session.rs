@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::ops::AddAssign;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use netloom_base::{Code, Failure, Moment};
@@ -16,6 +18,10 @@ use crate::balance::Pick;
 /// not read.
 const MOST_WAITING: usize = 64;
 const MOST_BYTES: usize = 128 * 1024;
+
+/// So many bytes wait in all sessions of a forwarder: many clients may come
+/// while a name is looked up.
+const MOST_OF_ALL: usize = 16 * 1024 * 1024;
 
 /// A client and its target.
 pub(super) struct Session {
@@ -37,6 +43,8 @@ pub(super) struct Session {
     has_answered: bool,
     waiting: VecDeque<Box<[u8]>>,
     waiting_bytes: usize,
+    /// The bytes that wait in all sessions.
+    waiting_of_all: Arc<AtomicUsize>,
     lost: Lost,
 }
 
@@ -78,8 +86,13 @@ pub(super) struct Client {
 }
 
 impl Session {
-    /// The session of a client whose target is being dialled.
-    pub(super) fn new(client: Client, dialling: BoxFuture<'static, Dialled>) -> Self {
+    /// The session of a client whose target is being dialled. `waiting_of_all`
+    /// counts the bytes that wait, in this one and in others.
+    pub(super) fn new(
+        client: Client,
+        dialling: BoxFuture<'static, Dialled>,
+        waiting_of_all: Arc<AtomicUsize>,
+    ) -> Self {
         Session {
             client: client.peer,
             asked: client.asked,
@@ -93,6 +106,7 @@ impl Session {
             has_answered: false,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            waiting_of_all,
             lost: Lost::default(),
         }
     }
@@ -117,8 +131,34 @@ impl Session {
     /// dropped. Says how many that were.
     pub(super) fn rest(&mut self, until: Moment) -> u64 {
         self.upstream = Upstream::Resting(until);
-        self.waiting_bytes = 0;
+        self.gone(self.waiting_bytes);
         std::mem::take(&mut self.waiting).len() as u64
+    }
+
+    /// So many bytes wait no longer.
+    fn gone(&mut self, bytes: usize) {
+        self.waiting_bytes -= bytes;
+        self.waiting_of_all.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Keeps a datagram until it can go, where there is room for it.
+    fn keep(&mut self, bytes: &[u8]) -> bool {
+        if self.waiting.len() >= MOST_WAITING
+            || self.waiting_bytes + bytes.len() > MOST_BYTES
+            || self.rests_until().is_some()
+        {
+            return false;
+        }
+        let before = self
+            .waiting_of_all
+            .fetch_add(bytes.len(), Ordering::Relaxed);
+        self.waiting_bytes += bytes.len();
+        if before + bytes.len() > MOST_OF_ALL {
+            self.gone(bytes.len());
+            return false;
+        }
+        self.waiting.push_back(bytes.into());
+        true
     }
 
     /// Tries again.
@@ -168,16 +208,24 @@ impl Session {
         let Upstream::Open(socket, _) = &mut self.upstream else {
             return Ok(passed);
         };
-        while let Some(first) = self.waiting.front() {
+        let mut gone = 0;
+        let flushed = loop {
+            let Some(first) = self.waiting.front() else {
+                break Ok(());
+            };
             match socket.poll_send(task, &[Outgoing::connected(first)]) {
-                Poll::Pending => break,
+                Poll::Pending => break Ok(()),
                 Poll::Ready(Ok(_)) => passed.sent += 1,
-                Poll::Ready(Err(failure)) => passed.dropped += spared(failure)?,
+                Poll::Ready(Err(failure)) => match spared(failure) {
+                    Ok(dropped) => passed.dropped += dropped,
+                    Err(broken) => break Err(broken),
+                },
             }
-            self.waiting_bytes -= first.len();
+            gone += first.len();
             self.waiting.pop_front();
-        }
-        Ok(passed)
+        };
+        self.gone(gone);
+        flushed.map(|()| passed)
     }
 
     /// Sends what the client sent, in order. What the target's socket has no
@@ -207,17 +255,8 @@ impl Session {
                 }
             }
         }
-        let rests = self.rests_until().is_some();
         for out in &run[at..] {
-            let room = !rests
-                && self.waiting.len() < MOST_WAITING
-                && self.waiting_bytes + out.bytes.len() <= MOST_BYTES;
-            if room {
-                self.waiting_bytes += out.bytes.len();
-                self.waiting.push_back(out.bytes.into());
-            } else {
-                passed.dropped += 1;
-            }
+            passed.dropped += u64::from(!self.keep(out.bytes));
         }
         Ok(passed)
     }
@@ -236,6 +275,12 @@ impl Session {
             failure,
             unreached: false,
         })
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.gone(self.waiting_bytes);
     }
 }
 
