@@ -80,13 +80,15 @@ impl Balance {
     /// Which of `seen` is taken, as an index of it. `seen` is not empty.
     pub(super) fn choose(self, seen: &[Seen], lot: &mut Lot) -> usize {
         match (self, lot.client) {
-            (Balance::LeastConnections, _) => least(seen, lot, |s| s.open as f64),
+            (Balance::LeastConnections, _) => least(seen, lot.turns, |s| s.open as f64),
             // One that was never dialled costs nothing, so that it is tried.
-            (Balance::LeastTime, _) => least(seen, lot, |s| s.time * (s.open as f64 + 1.0)),
+            (Balance::LeastTime, _) => least(seen, lot.turns, |s| s.time * (s.open as f64 + 1.0)),
             (Balance::PowerOfTwo, _) => of_two(seen, lot.draw),
             (Balance::Source, Some(client)) => by_client(seen, client),
             (Balance::First, _) => 0,
-            (Balance::RoundRobin, _) | (Balance::Source, None) => in_turn(seen, lot.turns),
+            (Balance::RoundRobin, _) | (Balance::Source, None) => {
+                in_turn(seen, |_| true, lot.turns)
+            }
         }
     }
 
@@ -99,39 +101,31 @@ impl Balance {
 /// Smooth weighted round-robin, as nginx does it: everybody gains its weight, who
 /// has most is taken and pays what all gained. Of 5, 1 and 1 that gives
 /// `a a b a c a a` and never seven in another order.
-fn in_turn(seen: &[Seen], turns: &mut Vec<i64>) -> usize {
+fn in_turn(seen: &[Seen], may: impl Fn(&Seen) -> bool, turns: &mut Vec<i64>) -> usize {
     let last = seen.iter().map(|s| s.place).max().unwrap_or_default();
     if turns.len() <= last {
         turns.resize(last + 1, 0);
     }
-    let (mut best, mut all) = (0, 0_i64);
-    for (i, one) in seen.iter().enumerate() {
+    let (mut best, mut all) = (None, 0_i64);
+    for (i, one) in seen.iter().enumerate().filter(|(_, one)| may(one)) {
         let weight = i64::try_from(one.weight).unwrap_or(i64::MAX >> 20);
-        turns[one.place] = turns[one.place].saturating_add(weight);
+        let turn = turns[one.place].saturating_add(weight);
+        turns[one.place] = turn;
         all = all.saturating_add(weight);
-        if turns[one.place] > turns[seen[best].place] {
-            best = i;
+        if best.is_none_or(|(_, most)| turn > most) {
+            best = Some((i, turn));
         }
     }
-    let taken = &mut turns[seen[best].place];
-    *taken = taken.saturating_sub(all);
+    let (best, most) = best.unwrap_or_default();
+    turns[seen[best].place] = most.saturating_sub(all);
     best
 }
 
 /// The one that costs least for its weight; those that cost the same take turns.
-fn least(seen: &[Seen], lot: &mut Lot, cost: impl Fn(&Seen) -> f64) -> usize {
+fn least(seen: &[Seen], turns: &mut Vec<i64>, cost: impl Fn(&Seen) -> f64) -> usize {
     let cost = |s: &Seen| cost(s) / s.weight as f64;
-    let lowest = seen.iter().map(&cost).fold(f64::INFINITY, f64::min);
-    let mut cheapest = (0..seen.len()).filter(|i| cost(&seen[*i]) <= lowest);
-    let (Some(first), more) = (cheapest.next(), cheapest.next()) else {
-        return 0;
-    };
-    if more.is_none() {
-        return first;
-    }
-    let ties: Vec<Seen> = seen.iter().filter(|s| cost(s) <= lowest).copied().collect();
-    let place = ties[in_turn(&ties, lot.turns)].place;
-    seen.iter().position(|s| s.place == place).unwrap_or(first)
+    let lowest = seen.iter().map(cost).fold(f64::INFINITY, f64::min);
+    in_turn(seen, |s| cost(s) <= lowest, turns)
 }
 
 /// Two are drawn, each as likely as its weight says, and the one that has fewer

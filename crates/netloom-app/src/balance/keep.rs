@@ -227,7 +227,7 @@ impl Keeper {
         let Some(file) = &mut self.file else { return };
         let now = cx.now();
         let path = file.path().display().to_string();
-        match file.look(now, cx.net()) {
+        match file.look(self.pool.kind(), now, cx.net()) {
             Look::Same => return,
             Look::Wrong(failure) => {
                 self.pool.told(cx).stale(&path, &failure);

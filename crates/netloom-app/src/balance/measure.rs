@@ -7,38 +7,40 @@ use netloom_protocol::Measures;
 use super::Pool;
 
 impl Pool {
-    /// Tells how its targets stand and how many wait.
-    pub fn measure(&self, to: &mut dyn Measures) {
+    /// Tells how its targets stand and how many wait, each figure with these
+    /// labels besides its own.
+    pub fn measure(&self, labels: &[(&str, &str)], to: &mut dyn Measures) {
         for held in &self.list().held {
             let standing = &held.standing;
-            let labels = [("target", standing.name.as_str())];
+            let mut labels = labels.to_vec();
+            labels.push(("target", standing.name.as_str()));
             let up = f64::from(u8::from(standing.is_up()));
-            to.gauge("target_up", "whether the target is up", &labels, up);
+            to.gauge("netloom_target_up", "whether the target is up", &labels, up);
             to.gauge(
-                "target_connections",
+                "netloom_target_connections",
                 "connections that are open to the target",
                 &labels,
                 standing.open() as f64,
             );
             to.gauge(
-                "target_answer_seconds",
+                "netloom_target_answer_seconds",
                 "how long the target takes to be dialled, on average of late",
                 &labels,
                 standing.last_time(),
             );
             let counted = [
                 (
-                    "target_picked_total",
+                    "netloom_target_picked_total",
                     "how often the target was taken",
                     &standing.picked,
                 ),
                 (
-                    "target_failed_total",
+                    "netloom_target_failed_total",
                     "how many dials of the target failed",
                     &standing.failed,
                 ),
                 (
-                    "target_ejected_total",
+                    "netloom_target_ejected_total",
                     "how often the target was left out for a while",
                     &standing.ejections,
                 ),
@@ -49,23 +51,23 @@ impl Pool {
         }
         let waiting = self.line.len() as f64;
         to.gauge(
-            "targets_waiting",
+            "netloom_targets_waiting",
             "connections that wait for a target",
-            &[],
+            labels,
             waiting,
         );
         let refused = self.line.refused.load(Relaxed);
         to.counter(
-            "targets_refused_total",
+            "netloom_targets_refused_total",
             "connections that found too many waiting",
-            &[],
+            labels,
             refused,
         );
         let late = self.line.late.load(Relaxed);
         to.counter(
-            "targets_late_total",
+            "netloom_targets_late_total",
             "connections that waited too long for a target",
-            &[],
+            labels,
             late,
         );
     }

@@ -56,6 +56,10 @@ pub struct Pool {
     /// What was in the file when it was made.
     filed: Vec<Entry>,
     probe: Probe,
+    /// What its targets give.
+    kind: Option<Kind>,
+    /// What was written of one of them has a layer.
+    layered: bool,
     list: RwLock<List>,
     /// Whose turn it is where all targets count the same.
     next: AtomicUsize,
@@ -105,17 +109,22 @@ impl Pool {
         net: &dyn Net,
     ) -> Result<Arc<Self>, Vec<SettingError>> {
         let probe = Probe::new(&rules)?;
+        // What the first gives, all give.
+        let first = entries.first().and_then(|entry| entry.stack(net).ok());
+        let mut kind = first.map(|stack| stack.kind());
         let filed = match &rules.to_file {
-            Some(path) => sources::first_read(path, net)
+            Some(path) => sources::first_read(path, kind, net)
                 .map_err(|message| vec![SettingError::new("to-file", None, message)])?,
             None => Vec::new(),
         };
-        let mut targets = Vec::new();
-        let mut ready = true;
+        let (mut targets, mut ready) = (Vec::new(), true);
+        let mut layered = false;
         for entry in entries.iter().chain(&filed) {
             let stack = entry
                 .stack(net)
                 .map_err(|failure| vec![SettingError::new("to", None, failure.summary())])?;
+            kind = kind.or(Some(stack.kind()));
+            layered |= stack.levels.len() > 1;
             probe
                 .fits(&stack, net)
                 .map_err(|message| vec![SettingError::new("check", None, message)])?;
@@ -126,12 +135,15 @@ impl Pool {
         }
         let mut pool = Pool::made(targets, rules);
         (pool.entries, pool.filed, pool.probe) = (entries, filed, probe);
+        (pool.kind, pool.layered) = (kind, layered);
         pool.set_ready(ready);
         Ok(Arc::new(pool))
     }
 
     fn made(targets: Vec<Target>, rules: Rules) -> Self {
         Pool {
+            layered: false,
+            kind: targets.first().map(|target| target.stack.kind()),
             list: RwLock::new(List::new(targets, &[], &rules)),
             rules,
             entries: Vec::new(),
@@ -164,15 +176,14 @@ impl Pool {
         self.rules.to_file.is_some() || !self.entries.iter().all(fixed)
     }
 
-    /// What its targets give; `None` while there is none.
+    /// What its targets give; `None` where there was none yet.
     pub fn kind(&self) -> Option<Kind> {
-        let list = self.list();
-        list.held.first().map(|held| held.target.stack.kind())
+        self.kind
     }
 
     /// Whether a target has a layer, which could tell it of the client.
     pub fn has_layers(&self) -> bool {
-        self.list().has_layers
+        self.layered || self.list().has_layers
     }
 
     /// Whether the choice looks at the client's address.

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use netloom_base::{Code, Failure, Moment, Side, Stage};
+use netloom_base::{Code, Failure, Kind, Moment, Side, Stage};
 use netloom_transport::{Cx, Net};
 
 use super::target::{Entry, Means, Target, read_list};
@@ -162,14 +162,14 @@ impl Watched {
 
     /// Looks whether it has changed, and reads it then. A look is one call of
     /// the kernel; what is read is bounded.
-    pub(super) fn look(&mut self, now: Moment, net: &dyn Net) -> Look {
+    pub(super) fn look(&mut self, gives: Option<Kind>, now: Moment, net: &dyn Net) -> Look {
         self.due = now + LOOKS;
         let seen = seen(&self.path);
         if seen.as_ref().ok() == self.seen.as_ref() && self.seen.is_some() {
             return Look::Same;
         }
         let read = seen.map_err(|error| error.to_string()).and_then(|before| {
-            let entries = read(&self.path, net)?;
+            let entries = read(&self.path, gives, net)?;
             Ok((before, entries))
         });
         match read {
@@ -203,11 +203,15 @@ fn seen(path: &Path) -> std::io::Result<Seen> {
 }
 
 /// Reads a file of targets for the first time.
-pub(super) fn first_read(path: &Path, net: &dyn Net) -> Result<Vec<Entry>, String> {
-    read(path, net).map_err(|wrong| format!("{}: {wrong}", path.display()))
+pub(super) fn first_read(
+    path: &Path,
+    gives: Option<Kind>,
+    net: &dyn Net,
+) -> Result<Vec<Entry>, String> {
+    read(path, gives, net).map_err(|wrong| format!("{}: {wrong}", path.display()))
 }
 
-fn read(path: &Path, net: &dyn Net) -> Result<Vec<Entry>, String> {
+fn read(path: &Path, gives: Option<Kind>, net: &dyn Net) -> Result<Vec<Entry>, String> {
     let mut text = String::new();
     let file = fs::File::open(path).map_err(|error| error.to_string())?;
     // A pipe without a writer would be waited for.
@@ -220,5 +224,5 @@ fn read(path: &Path, net: &dyn Net) -> Result<Vec<Entry>, String> {
     if text.len() as u64 > LONGEST {
         return Err(format!("a list has at most {LONGEST} bytes"));
     }
-    read_list(&text, net).map_err(|(line, message)| format!("line {line}: {message}"))
+    read_list(&text, gives, net).map_err(|(line, message)| format!("line {line}: {message}"))
 }

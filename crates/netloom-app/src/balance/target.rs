@@ -1,7 +1,7 @@
 //! Targets as they are written: an endpoint, and what it is among the others.
 
 use netloom_base::endpoint::Host;
-use netloom_base::{Endpoint, EndpointError, Failure, Role, SettingError, Stack, settings};
+use netloom_base::{Endpoint, EndpointError, Failure, Kind, Role, SettingError, Stack, settings};
 use netloom_transport::Net;
 use netloom_transport::net::complaint;
 
@@ -199,12 +199,18 @@ const SNI: &str = "sni";
 pub const MOST_TARGETS: usize = 4096;
 
 /// Reads a list of targets, one a line; what follows `#` at the beginning of a
-/// line or after a blank is a remark.
+/// line or after a blank is a remark. All give the same: this, where it is said,
+/// or what the first gives.
 ///
 /// # Errors
 /// The first line that cannot be read, counted from 1, and what is wrong with it.
-pub fn read_list(text: &str, net: &dyn Net) -> Result<Vec<Entry>, (usize, String)> {
+pub fn read_list(
+    text: &str,
+    gives: Option<Kind>,
+    net: &dyn Net,
+) -> Result<Vec<Entry>, (usize, String)> {
     let mut entries = Vec::new();
+    let mut gives = gives;
     for (i, line) in text.lines().enumerate() {
         let written = without_remark(line).trim();
         if written.is_empty() {
@@ -221,9 +227,13 @@ pub fn read_list(text: &str, net: &dyn Net) -> Result<Vec<Entry>, (usize, String
             let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
             wrong(told.join("; "))
         })?;
-        entry
-            .stack(net)
-            .map_err(|failure| wrong(failure.summary()))?;
+        let stack = entry.stack(net);
+        let other = stack.map_err(|failure| wrong(failure.summary()))?.kind();
+        let gives = *gives.get_or_insert(other);
+        if other != gives {
+            let message = format!("this gives {other}, and the others give {gives}");
+            return Err(wrong(message));
+        }
         entries.push(entry);
     }
     Ok(entries)

@@ -304,8 +304,12 @@ impl Service for Forwarder {
     }
 
     fn measure(&self, to: &mut dyn Measures) {
-        for pool in self.pools() {
-            pool.measure(to);
+        let pools = self.pools();
+        for (nth, pool) in pools.iter().enumerate() {
+            let nth = nth.to_string();
+            // Of one there is nothing to tell apart.
+            let labels = [("pool", nth.as_str())];
+            pool.measure(if pools.len() > 1 { &labels } else { &[] }, to);
         }
     }
 

@@ -566,3 +566,19 @@ fn a_left_over_socket_file_is_its_own_servers_to_make_again() {
     let places: Vec<usize> = order.iter().map(|word| told.find(word).unwrap()).collect();
     assert!(places.is_sorted(), "{told}");
 }
+
+#[test]
+fn a_full_line_before_full_targets_is_not_a_full_service() {
+    let failure = Failure::new(Stage::Connect, Side::Us, Code::LIMIT_REACHED);
+    let full = diagnose(&failure, &recorded(&[])).to_string();
+    assert!(full.contains("--max-conns"), "{full}");
+    let failure = failure.fact(Fact::Limit {
+        name: "queue",
+        allows: 1000,
+    });
+    let line = diagnose(&failure, &recorded(&[])).to_string();
+    assert!(
+        line.contains("--queue 2000") && !line.contains("--max-conns"),
+        "{line}"
+    );
+}

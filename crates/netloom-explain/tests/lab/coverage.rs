@@ -34,6 +34,7 @@ connect.denied.path             paths::a_socket_that_this_user_may_not_use
 connect.family-broken           family::one_family_hangs_and_the_other_answers
 connect.no-local-port           connect::the_local_ports_are_used_up
 connect.no-such-path            unix::a_socket_file_in_use_names_its_holder_and_a_left_over_one_is_told
+connect.no-target               it::balance::a_list_in_a_file_is_followed_and_an_empty_one_is_told
 connect.not-a-socket            paths::a_file_that_is_no_socket
 connect.other                   paths::a_socket_that_takes_datagrams
 connect.overtaken               family::one_family_hangs_and_the_other_answers
@@ -88,6 +89,7 @@ http.wrong-host                 http::wrong::the_server_says_that_the_request_is
 join.no-interface               datagrams::no_interface_carries_the_group
 limit.idle                      it::hostile::an_idle_connection_is_let_go_and_a_busy_one_is_kept
 limit.lifetime                  it::hostile::a_lifetime_ends_even_the_busy
+limit.queue-timeout             it::balance::a_line_before_a_full_target_has_an_end_and_a_limit
 limit.reached                   it::limits::more_clients_than_may_wait_and_come_in_as_others_leave
 parse.config                    it::contract::a_mistake_of_usage_is_a_diagnosis_too
 parse.config                    it::plan::a_broken_file_is_told_all_its_mistakes_at_once
@@ -250,6 +252,10 @@ const OTHERS: usize = 3;
 
 /// The tests of the program that situations are taken from.
 const PROGRAM: &[(&str, &str)] = &[
+    (
+        "balance",
+        include_str!("../../../netloom/tests/it/balance.rs"),
+    ),
     (
         "contract",
         include_str!("../../../netloom/tests/it/contract.rs"),

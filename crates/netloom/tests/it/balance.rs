@@ -143,11 +143,14 @@ fn targets_are_killed_stopped_and_brought_back_and_no_client_notices() {
     assert_eq!(asked(at, 120), ["a", "b", "c"]);
 
     let lines = told::lines(&server.stop().stdout);
-    let failed: Vec<_> = lines
+    let carried: Vec<_> = lines
         .iter()
-        .filter(|line| line["kind"] == "failed")
+        .filter(|line| line["kind"] == "forwarded")
         .collect();
-    assert!(failed.is_empty(), "{failed:?}");
+    assert_eq!(carried.len(), 600);
+    for line in carried {
+        assert_eq!(told::text(line, "reason"), "end", "{line}");
+    }
 }
 
 #[test]

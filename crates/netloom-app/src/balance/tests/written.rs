@@ -42,6 +42,7 @@ fn a_list_tells_the_line() {
     let cx = sim.host("here");
     let read = read_list(
         "tcp://a:1\r\n # none\n\n  tcp://b:2,backup # two\n",
+        None,
         cx.net(),
     )
     .unwrap();
@@ -50,8 +51,13 @@ fn a_list_tells_the_line() {
         ("tcp://a:1\ntcp://b\n", 2),
         ("\n\nwhat\n", 3),
         ("tcp://a:1,wieght=2\n", 1),
+        ("tcp://a:1\nudp://a:1\n", 2),
     ] {
-        assert_eq!(read_list(text, cx.net()).unwrap_err().0, line, "{text}");
+        assert_eq!(
+            read_list(text, None, cx.net()).unwrap_err().0,
+            line,
+            "{text}"
+        );
     }
 }
 
