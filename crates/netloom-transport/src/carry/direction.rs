@@ -182,13 +182,11 @@ impl Direction {
     fn splice(&mut self, from: &mut Conn, task: &mut Context<'_>) -> Poll<Result<usize, Trouble>> {
         // At rest it has none: they are few, and others may need one.
         if !matches!(self.held, Held::Pipe(_)) {
-            match Pipe::take() {
-                Some(pipe) => self.held = Held::Pipe(pipe),
-                None => {
-                    self.shift.refused();
-                    return Poll::Ready(Ok(0));
-                }
-            }
+            let Some(pipe) = Pipe::take() else {
+                self.shift.refused();
+                return Poll::Ready(Ok(0));
+            };
+            self.held = Held::Pipe(pipe);
         }
         let Held::Pipe(pipe) = &mut self.held else {
             return Poll::Ready(Ok(0));
