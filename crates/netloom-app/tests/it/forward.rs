@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! What a forwarded connection keeps while nothing moves.
 
 use netloom_app::kind;
@@ -30,6 +31,495 @@ fn a_pair_at_rest_keeps_little() {
             .unwrap();
         let serving = service.serve(conn, &cx);
         assert!(size_of_val(&*serving) <= 1024, "{}", size_of_val(&*serving));
+=======
+//! `forward` on a simulated network: every byte or a reset, one target after
+//! the other, and nothing that stays behind.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use netloom_app::kind;
+use netloom_base::{Code, Limits, Role, Settings, Value};
+use netloom_protocol::{Answering, answering};
+use netloom_transport::datagrams::{recv, send};
+use netloom_transport::sim::Sim;
+use netloom_transport::{Batch, Close, Conn, Cx, Datagrams, Opened, Outgoing};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::served::{Served, dial, text};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn to(targets: &[&str]) -> Settings {
+    let list = targets.iter().map(|target| Value::from(*target)).collect();
+    Settings::new().with("to", Value::List(list))
+}
+
+/// Listens on host `name` at port 9 and gives every connection to `hold`.
+async fn target<F: Future<Output = ()> + Send + 'static>(
+    sim: &Sim,
+    name: &str,
+    hold: impl Fn(Conn, Cx) -> F + Send + 'static,
+) {
+    let cx = sim.host(name);
+    let endpoint = format!("tcp://{name}:9").parse().unwrap();
+    let stack = cx.net().stack(&endpoint, Role::Bind).unwrap();
+    let bound = cx.net().bind(&stack, &cx).await.unwrap().remove(0);
+    let mut listener = bound.listener().unwrap().unwrap();
+    let there = cx.clone();
+    cx.spawn(async move {
+        let _bound = bound;
+        while let Ok(accepted) = listener.accept().await {
+            there.spawn(hold(accepted.attach().unwrap(), there.clone()));
+        }
+    });
+}
+
+/// What a conversation with one side's end saw.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Saw {
+    got: Vec<u8>,
+    /// Whether what the peer said ended in order.
+    whole: bool,
+}
+
+/// Says `words`, ends, and hears the peer out.
+async fn exchange(conn: Conn, words: Vec<u8>) -> Saw {
+    let (mut reads, mut writes) = tokio::io::split(conn);
+    let said = async {
+        let _ = writes.write_all(&words).await;
+        let _ = writes.shutdown().await;
+    };
+    let heard = async {
+        let mut saw = Saw::default();
+        let mut piece = [0; 7];
+        loop {
+            match reads.read(&mut piece).await {
+                Ok(0) => break saw.whole = true,
+                Ok(n) => saw.got.extend_from_slice(&piece[..n]),
+                Err(_) => break,
+            }
+        }
+        saw
+    };
+    tokio::join!(said, heard).1
+}
+
+/// A target that says `words` and keeps what it saw.
+async fn talker(sim: &Sim, name: &str, words: Vec<u8>) -> Arc<Mutex<Vec<Saw>>> {
+    let all: Arc<Mutex<Vec<Saw>>> = Arc::default();
+    let kept = all.clone();
+    target(sim, name, move |conn, _| {
+        let (words, kept) = (words.clone(), kept.clone());
+        async move {
+            let saw = exchange(conn, words).await;
+            kept.lock().unwrap().push(saw);
+        }
+    })
+    .await;
+    all
+}
+
+#[test]
+fn a_line_that_is_cut_at_any_byte_never_makes_a_part_look_whole() {
+    let (question, answer) = (text(1, 40), text(2, 50));
+    let lines = [
+        ("client", "server"),
+        ("server", "client"),
+        ("server", "a"),
+        ("a", "server"),
+    ];
+    for (from, to_host) in lines {
+        for at in 0..=52 {
+            let sim = Sim::new(at);
+            let cx = sim.host("client");
+            sim.block_on(async {
+                let heard = talker(&sim, "a", answer.clone()).await;
+                let served = Served::start(&sim, "forward", to(&["tcp://a:9"])).await;
+                sim.net().cut_after(from, to_host, at);
+                let saw = match dial(&cx).await {
+                    Ok(conn) => exchange(conn, question.clone()).await,
+                    Err(_) => Saw::default(),
+                };
+                served.stop(&sim).await;
+                let whole = |saw: &Saw, all: &[u8]| {
+                    assert!(all.starts_with(&saw.got), "{from} {at}: {saw:?}");
+                    assert!(!saw.whole || saw.got == all, "{from} {at}: {saw:?}");
+                };
+                whole(&saw, &answer);
+                for saw in heard.lock().unwrap().iter() {
+                    whole(saw, &question);
+                }
+                // Where nothing was cut, everything came.
+                if at > 50 {
+                    assert!(saw.whole && heard.lock().unwrap()[0].whole);
+                    let ended = served.take_ended();
+                    assert!(ended[0].result.is_ok(), "{ended:?}");
+                }
+            })
+            .unwrap();
+        }
+    }
+}
+
+#[test]
+fn either_side_may_end_first_and_the_other_goes_on() {
+    for (client_waits, target_waits) in [(0, 0), (0, 60), (60, 0), (5, 5)] {
+        let sim = Sim::new(3);
+        let cx = sim.host("client");
+        sim.block_on(async {
+            let (question, answer) = (text(1, 100_000), text(2, 90_000));
+            let heard: Arc<Mutex<Option<Saw>>> = Arc::default();
+            let (kept, words) = (heard.clone(), answer.clone());
+            target(&sim, "a", move |conn, cx| {
+                let (kept, words) = (kept.clone(), words.clone());
+                async move {
+                    let saw = late(conn, words, target_waits, &cx).await;
+                    *kept.lock().unwrap() = Some(saw);
+                }
+            })
+            .await;
+            let served = Served::start(&sim, "forward", to(&["tcp://a:9"])).await;
+            let conn = dial(&cx).await.unwrap();
+            let saw = late(conn, question.clone(), client_waits, &cx).await;
+            assert!(saw.whole && saw.got == answer);
+            served.stop(&sim).await;
+            let heard = heard.lock().unwrap().take().unwrap();
+            assert!(heard.whole && heard.got == question);
+            let ended = served.take_ended();
+            assert!(ended[0].result.is_ok(), "{ended:?}");
+            assert_eq!((ended[0].received, ended[0].sent), (100_000, 90_000));
+        })
+        .unwrap();
+    }
+}
+
+/// As [`exchange`], but speaks only after so many seconds, when it may have
+/// heard the peer's end long ago.
+async fn late(conn: Conn, words: Vec<u8>, waits: u32, cx: &Cx) -> Saw {
+    let (mut reads, mut writes) = tokio::io::split(conn);
+    let said = async {
+        cx.sleep(waits * SECOND).await;
+        writes.write_all(&words).await.unwrap();
+        writes.shutdown().await.unwrap();
+    };
+    let heard = async {
+        let mut got = Vec::new();
+        let whole = reads.read_to_end(&mut got).await.is_ok();
+        Saw { got, whole }
+    };
+    tokio::join!(said, heard).1
+}
+
+#[test]
+fn a_target_that_refuses_or_is_silent_is_followed_by_the_next() {
+    let sim = Sim::new(5);
+    let cx = sim.host("client");
+    sim.host("refusing");
+    sim.host("silent");
+    sim.net().cut("server", "silent");
+    sim.block_on(async {
+        let heard = talker(&sim, "a", text(2, 10)).await;
+        let targets = ["tcp://refusing:9", "tcp://silent:9", "tcp://a:9"];
+        let settings = to(&targets).with("balance", "first");
+        let served = Served::start(&sim, "forward", settings).await;
+        let saw = exchange(dial(&cx).await.unwrap(), text(1, 10)).await;
+        assert!(saw.whole && saw.got == text(2, 10));
+        // Refused at once, then silence for as long as a target may take.
+        let waited = sim.now().since_start();
+        assert!((10 * SECOND..12 * SECOND).contains(&waited), "{waited:?}");
+        served.stop(&sim).await;
+        let heard = heard.lock().unwrap();
+        assert_eq!((heard.len(), &heard[0].got), (1, &text(1, 10)));
+    })
+    .unwrap();
+}
+
+#[test]
+fn where_no_target_answers_the_client_sees_a_reset() {
+    for (retries, code) in [("0", Code::CONNECT_REFUSED), ("5", Code::CONNECT_REFUSED)] {
+        let sim = Sim::new(5);
+        let cx = sim.host("client");
+        sim.host("a");
+        sim.host("b");
+        sim.block_on(async {
+            let settings = to(&["tcp://a:9", "tcp://b:9"]).with("retries", retries);
+            let served = Served::start(&sim, "forward", settings).await;
+            let saw = exchange(dial(&cx).await.unwrap(), text(1, 10)).await;
+            assert_eq!(saw, Saw::default(), "no bytes, and no end in order");
+            served.stop(&sim).await;
+            assert_eq!(served.take_ended()[0].code(), Some(code));
+        })
+        .unwrap();
+    }
+}
+
+#[test]
+fn a_client_that_leaves_while_its_target_is_dialled_is_noticed() {
+    let sim = Sim::new(5);
+    let cx = sim.host("client");
+    sim.host("silent");
+    sim.net().cut("server", "silent");
+    sim.block_on(async {
+        let served = Served::start(&sim, "forward", to(&["tcp://silent:9"])).await;
+        let mut conn = dial(&cx).await.unwrap();
+        conn.write_all(b"are you there").await.unwrap();
+        cx.sleep(SECOND).await;
+        assert_eq!(served.seats.taken(), 1);
+        conn.close(Close::Abort);
+        cx.sleep(SECOND).await;
+        // Long before the target would have been given up.
+        assert_eq!(served.seats.taken(), 0);
+        let ended = served.take_ended();
+        assert_eq!(ended[0].code(), Some(Code::RECV_RESET));
+        assert_eq!(
+            ended[0].received, 0,
+            "nothing is read before a target answers"
+        );
+        served.stop(&sim).await;
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_client_that_has_said_everything_still_gets_its_target() {
+    let sim = Sim::new(5);
+    let cx = sim.host("client");
+    sim.host("silent");
+    sim.net().cut("server", "silent");
+    sim.block_on(async {
+        let heard = talker(&sim, "a", text(2, 10)).await;
+        let settings = to(&["tcp://silent:9", "tcp://a:9"]).with("balance", "first");
+        let served = Served::start(&sim, "forward", settings).await;
+        // Its end comes while the first target is dialled.
+        let saw = exchange(dial(&cx).await.unwrap(), text(1, 10)).await;
+        assert!(saw.whole && saw.got == text(2, 10));
+        assert!(heard.lock().unwrap()[0].whole);
+        served.stop(&sim).await;
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_pair_that_rests_ends_at_the_idle_limit_on_both_sides() {
+    let sim = Sim::new(5);
+    let cx = sim.host("client");
+    let limits = Limits {
+        idle: Some(60 * SECOND),
+        ..Limits::default()
+    };
+    sim.block_on(async {
+        let heard = talker(&sim, "a", Vec::new()).await;
+        let served = Served::limited(&sim, "forward", to(&["tcp://a:9"]), limits).await;
+        let mut conn = dial(&cx).await.unwrap();
+        conn.write_all(b"x").await.unwrap();
+        let _ = conn.read(&mut [0]).await;
+        cx.sleep(70 * SECOND).await;
+        assert_eq!(served.take_ended()[0].code(), Some(Code::LIMIT_IDLE));
+        assert_eq!(heard.lock().unwrap()[0].got, b"x");
+        drop(conn);
+        served.stop(&sim).await;
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_drain_lets_pairs_go_on_as_long_as_it_may() {
+    let sim = Sim::new(5);
+    let (cx, late) = (sim.host("client"), sim.host("late"));
+    sim.block_on(async {
+        talker(&sim, "a", text(2, 10)).await;
+        let served = Served::start(&sim, "forward", to(&["tcp://a:9"])).await;
+        let mut conn = dial(&cx).await.unwrap();
+        let mut got = vec![0; 10];
+        conn.read_exact(&mut got).await.unwrap();
+        let stopping = served.stop(&sim);
+        let talking = async {
+            cx.sleep(5 * SECOND).await;
+            // Nobody new is let in, and this one is not cut.
+            assert!(dial(&late).await.is_err());
+            conn.write_all(b"still here").await.unwrap();
+            conn.shutdown().await.unwrap();
+            assert_eq!(conn.read(&mut [0]).await.unwrap(), 0);
+            drop(conn);
+        };
+        tokio::join!(stopping, talking);
+        let ended = served.take_ended();
+        assert!(ended[0].result.is_ok(), "{ended:?}");
+        assert_eq!(ended[0].received, 10);
+    })
+    .unwrap();
+}
+
+/// Serves `kind` at `at` on the host `name`, carried as `carried` says.
+async fn serve(
+    sim: &Sim,
+    name: &str,
+    kind_name: &str,
+    own: &Settings,
+    at: &str,
+    carried: &Settings,
+) -> Cx {
+    let cx = sim.host(name);
+    let offer = kind(kind_name).unwrap().build(own, cx.net()).unwrap();
+    let stack = cx.net().stack(&at.parse().unwrap(), Role::Bind).unwrap();
+    match answering(&stack, &offer, carried).unwrap() {
+        Answering::Datagrams(service) => {
+            for held in cx.net().datagrams(&stack, &cx).await.unwrap() {
+                let socket = held.socket().unwrap().unwrap();
+                let (service, there) = (service.clone(), cx.clone());
+                cx.spawn(async move { service.serve(socket, &there).await.unwrap() });
+            }
+        }
+        Answering::Conns(service) => {
+            let bound = cx.net().bind(&stack, &cx).await.unwrap().remove(0);
+            let mut listener = bound.listener().unwrap().unwrap();
+            let there = cx.clone();
+            cx.spawn(async move {
+                let _bound = bound;
+                while let Ok(accepted) = listener.accept().await {
+                    let (service, cx) = (service.clone(), there.clone());
+                    there.spawn(async move {
+                        let _ = service.serve(accepted.attach().unwrap(), &cx).await;
+                    });
+                }
+            });
+        }
+    }
+    cx
+}
+
+fn framing(word: &str) -> Settings {
+    Settings::new().with("framing", word)
+}
+
+async fn open(cx: &Cx, at: &str) -> Opened {
+    let stack = cx.net().stack(&at.parse().unwrap(), Role::Dial).unwrap();
+    cx.net().dial(&stack, cx).await.unwrap()
+}
+
+#[test]
+fn messages_of_a_stream_become_datagrams_and_back() {
+    let sim = Sim::new(9);
+    let cx = sim.host("client");
+    sim.block_on(async {
+        let none = Settings::new();
+        serve(&sim, "a", "echo", &none, "udp://a:9", &none).await;
+        let targets = to(&["udp://a:9"]);
+        serve(
+            &sim,
+            "server",
+            "forward",
+            &targets,
+            "tcp://server:7",
+            &framing("len16"),
+        )
+        .await;
+        let mut conn = open(&cx, "tcp://server:7").await.stream().unwrap();
+        for message in [&b"one"[..], &[7; 1400], b""] {
+            let mut framed = (message.len() as u16).to_be_bytes().to_vec();
+            framed.extend_from_slice(message);
+            conn.write_all(&framed).await.unwrap();
+            let mut back = vec![0; framed.len()];
+            conn.read_exact(&mut back).await.unwrap();
+            assert_eq!(back, framed);
+        }
+        // The last question is answered, though the client has ended.
+        conn.write_all(b"\0\x04last").await.unwrap();
+        conn.shutdown().await.unwrap();
+        let mut rest = Vec::new();
+        conn.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, b"\0\x04last");
+    })
+    .unwrap();
+}
+
+async fn socket(cx: &Cx, at: &str) -> Box<dyn Datagrams> {
+    match open(cx, at).await {
+        Opened::Datagrams(socket) => socket,
+        other => panic!("{at} gave {}", other.kind()),
+    }
+}
+
+/// What comes back for `request`, if anything does.
+async fn asked(socket: &mut dyn Datagrams, request: &[u8], cx: &Cx) -> Option<Vec<u8>> {
+    send(socket, &[Outgoing::connected(request)]).await.unwrap();
+    let mut batch = Batch::new(4, 65_535);
+    let came = cx.timeout(5 * SECOND, recv(socket, &mut batch)).await;
+    came?.ok()?;
+    Some(batch.iter().next().unwrap().1.to_vec())
+}
+
+#[test]
+fn datagrams_become_messages_of_a_stream_for_each_client() {
+    let sim = Sim::new(9);
+    let (one, other) = (sim.host("one"), sim.host("other"));
+    sim.block_on(async {
+        let none = Settings::new();
+        let lines = framing("lines");
+        serve(&sim, "a", "echo", &none, "tcp://a:9", &lines).await;
+        let targets = to(&["tcp://a:9"]).with("session-idle", "20s");
+        let here = serve(
+            &sim,
+            "server",
+            "forward",
+            &targets,
+            "udp://server:7",
+            &lines,
+        )
+        .await;
+        let mut first = socket(&one, "udp://server:7").await;
+        let mut second = socket(&other, "udp://server:7").await;
+        for word in [&b"hello"[..], b"again"] {
+            assert_eq!(asked(&mut *first, word, &one).await.as_deref(), Some(word));
+            assert_eq!(
+                asked(&mut *second, word, &other).await.as_deref(),
+                Some(word)
+            );
+        }
+        // A stream for each client, until nothing was heard of it for so long.
+        assert_eq!(sim.net().streams().len(), 2);
+        here.sleep(30 * SECOND).await;
+        assert_eq!(sim.net().streams(), []);
+        assert_eq!(
+            asked(&mut *first, b"back", &one).await.as_deref(),
+            Some(&b"back"[..])
+        );
+        // What no line can hold is dropped, and the next goes on.
+        assert_eq!(asked(&mut *first, b"two\nlines", &one).await, None);
+        assert_eq!(
+            asked(&mut *first, b"one", &one).await.as_deref(),
+            Some(&b"one"[..])
+        );
+    })
+    .unwrap();
+}
+
+#[test]
+fn clients_of_datagrams_are_not_remembered_without_end() {
+    let sim = Sim::new(9);
+    sim.block_on(async {
+        let none = Settings::new();
+        let lines = framing("lines");
+        serve(&sim, "a", "echo", &none, "tcp://a:9", &lines).await;
+        let targets = to(&["tcp://a:9"]).with("max-sessions", "3");
+        serve(
+            &sim,
+            "server",
+            "forward",
+            &targets,
+            "udp://server:7",
+            &lines,
+        )
+        .await;
+        let mut answered = 0;
+        for i in 0..5 {
+            let cx = sim.host(&format!("client{i}"));
+            let mut socket = socket(&cx, "udp://server:7").await;
+            answered += usize::from(asked(&mut *socket, b"x", &cx).await.is_some());
+        }
+        assert_eq!((answered, sim.net().streams().len()), (3, 3));
+>>>>>>> s3-forward
     })
     .unwrap();
 }

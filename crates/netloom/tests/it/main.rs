@@ -23,6 +23,7 @@ mod doctor;
 mod examples;
 mod explain;
 mod files;
+mod forward;
 mod forward_gears;
 mod framing;
 mod help;

@@ -9,10 +9,10 @@ use crate::program::{Folder, Program, Server, netloom};
 const MIB: usize = 1 << 20;
 
 /// Sends what it reads and writes what comes back, with `socket` or `asyncio`.
-const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../benches/peers/talk.py");
+pub(crate) const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../benches/peers/talk.py");
 
 /// An echo server: `socket|asyncio`, then a path, or an address and a port.
-const SERVER: &str = r#"
+pub(crate) const SERVER: &str = r#"
 import asyncio, socket, sys, threading
 way, place = sys.argv[1], sys.argv[2:]
 family = socket.AF_UNIX if len(place) == 1 else socket.AF_INET6 if ":" in place[0] else socket.AF_INET
@@ -68,7 +68,7 @@ pub(crate) fn are_here(programs: &[&str]) -> bool {
     false
 }
 
-fn command(words: &[&str]) -> Command {
+pub(crate) fn command(words: &[&str]) -> Command {
     let mut command = Command::new(words[0]);
     command.args(&words[1..]);
     command
