@@ -7,6 +7,7 @@ mod datagrams;
 mod discard;
 mod echo;
 mod forward;
+mod forward_at_rest;
 mod limits;
 mod reply;
 mod served;
