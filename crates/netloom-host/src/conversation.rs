@@ -57,6 +57,7 @@ pub(crate) fn place(
     here: usize,
 ) {
     let seat = state.seats.take(accepted.take_permit());
+    seat.came_from(accepted.from().clone());
     let seated = Seated {
         seats: state.seats.clone(),
         seat,

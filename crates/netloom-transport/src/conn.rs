@@ -183,8 +183,8 @@ pub struct Conn {
     waiting: Option<Waker>,
     /// The last write is waiting for the peer to read.
     sending: bool,
-    /// Who came, as accepting told.
-    from: Option<Peer>,
+    /// A layer is on, which may know of another peer than its seat.
+    wrapped: bool,
     trail: Option<Box<Trail>>,
 }
 
@@ -199,7 +199,7 @@ impl Conn {
             seat: None,
             waiting: None,
             sending: false,
-            from: None,
+            wrapped: false,
             trail: None,
         }
     }
@@ -217,11 +217,6 @@ impl Conn {
     /// Gives it a seat, which bounds it. It keeps the seat through every layer.
     pub fn seated(mut self, seat: Arc<Seat>) -> Self {
         self.seat = Some(seat);
-        self
-    }
-
-    pub(crate) fn accepted_from(mut self, from: Peer) -> Self {
-        self.from = Some(from);
         self
     }
 
@@ -270,7 +265,9 @@ impl Conn {
     /// Who is at the other end. Of an accepted connection that is known
     /// without asking the kernel.
     pub fn peer(&self) -> Option<Peer> {
-        self.from.clone().or_else(|| self.io.facts().peer)
+        let seat = self.seat.as_ref().filter(|_| !self.wrapped);
+        let told = seat.and_then(|seat| seat.peer()).cloned();
+        told.or_else(|| self.io.facts().peer)
     }
 
     /// The application protocol both ends agreed on (RFC 7301), if they did.
@@ -316,8 +313,7 @@ impl Conn {
     pub fn wrap(self, put: impl FnOnce(Box<dyn Io>) -> Box<dyn Io>) -> Self {
         Conn {
             io: put(self.io),
-            // The layer may know of another.
-            from: None,
+            wrapped: true,
             ..self
         }
     }
@@ -331,9 +327,9 @@ impl Conn {
         if let Some(seat) = &self.seat {
             seat.unread(bytes.len());
         }
-        let from = self.from.clone();
+        let wrapped = self.wrapped;
         let conn = self.wrap(|io| Box::new(Ahead::new(bytes, io)));
-        Conn { from, ..conn }
+        Conn { wrapped, ..conn }
     }
 
     /// What the keeper of the seats wants of this connection, if anything. A
@@ -362,8 +358,7 @@ impl Conn {
                 let raw = socket
                     .into_raw()
                     .map_err(|error| Failure::from_io(Stage::Close, error))?;
-                let from = self.from.unwrap_or_else(|| Peer::Named("".into()));
-                seat.put_departure(Accepted::returning(raw, from, self.id));
+                seat.put_departure(Accepted::returning(raw, self.id));
                 Ok(None)
             }
             Err(io) => Ok(Some(Conn { io, ..self })),

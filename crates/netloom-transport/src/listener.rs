@@ -71,10 +71,10 @@ impl Accepted {
     }
 
     /// A connection on its way to another core; it keeps its number.
-    pub(crate) fn returning(raw: RawSocket, from: Peer, id: u64) -> Self {
+    pub(crate) fn returning(raw: RawSocket, id: u64) -> Self {
         Accepted {
             raw: Raw::Socket(raw),
-            from,
+            from: Peer::Named("".into()),
             permit: None,
             id: Some(id),
         }
@@ -119,8 +119,7 @@ impl Accepted {
                 Conn::new(Box::new(socket))
             }
             Raw::Io(io) => Conn::new(io),
-        }
-        .accepted_from(self.from);
+        };
         Ok(match self.id {
             Some(id) => conn.numbered(id),
             None => conn,

@@ -8,10 +8,11 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
+use crate::conn::Peer;
 use crate::gear::Gear;
 use crate::guard::Permit;
 use crate::listener::Accepted;
@@ -47,6 +48,8 @@ const ROUNDS: u32 = 16;
 pub struct Seat {
     /// Given back when the seat is dropped.
     permit: Option<Permit>,
+    /// Who came, as accepting told.
+    came: OnceLock<Peer>,
     place: AtomicUsize,
     state: AtomicU8,
     stirred: AtomicBool,
@@ -84,6 +87,17 @@ impl Seat {
     pub(crate) fn shifted(&self, received: Gear, sent: Gear) {
         self.gears
             .store(received.bits() | sent.bits() << 2, Ordering::Relaxed);
+    }
+
+    /// Remembers who came, so that nobody need ask the kernel.
+    pub fn came_from(&self, peer: Peer) {
+        // The first to say so knows.
+        let _ = self.came.set(peer);
+    }
+
+    /// Who came, if that was remembered.
+    pub fn peer(&self) -> Option<&Peer> {
+        self.came.get()
     }
 
     /// What is wanted of the connection, if anything. Whoever is told to move
@@ -260,6 +274,7 @@ impl Seats {
         let taken = &mut lock(&self.taken).seats;
         let seat = Arc::new(Seat {
             permit,
+            came: OnceLock::new(),
             place: AtomicUsize::new(taken.len()),
             state: AtomicU8::new(self.state.load(Ordering::Acquire)),
             stirred: AtomicBool::new(true),

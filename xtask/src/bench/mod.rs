@@ -8,8 +8,8 @@
 mod chat;
 mod dial;
 mod echo;
-mod forward_udp;
 mod forward;
+mod forward_udp;
 mod framing;
 mod idle;
 mod load;
@@ -56,10 +56,10 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("dial", dial::bench),
     ("tls", tls::bench),
     ("udp", udp::bench),
+    ("forward", forward::bench),
     ("forward-udp", |bench| {
         forward_udp::bench(bench, bench.load.as_deref())
     }),
-    ("forward", forward::bench),
     ("chat", chat::bench),
 ];
 

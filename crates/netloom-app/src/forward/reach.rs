@@ -52,8 +52,8 @@ impl Unreached {
 }
 
 impl Reach {
-    /// Dials targets until one answers, and tells of those that do not.
-    /// Nothing has been said to any of them, so the next may be tried.
+    /// Dials targets until one answers, and tells why when none does. Nothing has
+    /// been said to any of them, so the next may be tried.
     pub(super) async fn reach(
         &self,
         pool: &Arc<Pool>,
@@ -62,13 +62,13 @@ impl Reach {
         cx: &Cx,
     ) -> Result<Reached, Unreached> {
         let mut tried: Vec<Pick> = Vec::new();
-        let mut last: Option<Unreached> = None;
+        let mut last: Option<Failure> = None;
         loop {
             let pick = match pool.pick(client, &tried, cx).await {
                 Ok(pick) => pick,
-                Err(failure) => {
+                Err(nothing) => {
                     // That no other is left says less than why those failed.
-                    return Err(last.unwrap_or_else(|| self.refused(failure, None, 0, cx)));
+                    return Err(self.unreached(last.unwrap_or(nothing), &tried, cx));
                 }
             };
             let stack = &pick.target().stack;
@@ -89,13 +89,13 @@ impl Reach {
             pick.failed(&failure);
             // What this process may not open, it may not open for the next.
             let ours = failure.stage() == Stage::Create;
-            let target = stack.endpoint.to_string();
             tried.push(pick);
-            let unreached = self.refused(failure, Some(target), tried.len(), cx);
+            let before = last.take().map(|failure| failure.trail().to_vec());
+            let failure = failure.after(before.into_iter().flatten());
             if ours || tried.len() >= self.tries(pool) {
-                return Err(unreached);
+                return Err(self.unreached(failure, &tried, cx));
             }
-            last = Some(unreached);
+            last = Some(failure);
         }
     }
 
@@ -142,20 +142,16 @@ impl Reach {
         })
     }
 
-    /// Tells why a target was not reached, and keeps what is left to say.
-    fn refused(
-        &self,
-        failure: Failure,
-        target: Option<String>,
-        tries: usize,
-        cx: &Cx,
-    ) -> Unreached {
+    /// Tells why no target was reached, and keeps what is left to say. That one
+    /// failed and another took its place is for the pool to tell.
+    fn unreached(&self, failure: Failure, tried: &[Pick], cx: &Cx) -> Unreached {
+        let last = tried.last();
         let unreached = Unreached {
             code: failure.code(),
             stage: failure.stage(),
             side: failure.side(),
-            target,
-            tries,
+            target: last.map(|pick| pick.target().stack.endpoint.to_string()),
+            tries: tried.len(),
         };
         self.troubles.tell(failure, cx);
         unreached

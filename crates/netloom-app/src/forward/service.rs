@@ -146,7 +146,9 @@ impl Forwarder {
                 }
             },
         };
-        let reached = match self.reached_for(&mut conn, name, pool, cx).await {
+        // Boxed, so that a pair at rest does not keep the room for it.
+        let reaching = Box::pin(self.reached_for(&mut conn, name, pool, cx));
+        let reached = match reaching.await {
             Reaching::Reached(reached) => reached,
             Reaching::Unreached(unreached) => {
                 // Not an end in order: what it asked for was never there.

@@ -2,7 +2,6 @@
 //! lost, that nothing stays behind, and that limits fire when they should.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod at_rest;
 mod chargen;
 mod chat;
 mod datagrams;
@@ -10,6 +9,7 @@ mod discard;
 mod echo;
 mod forward;
 mod forward_datagrams;
+mod forward_at_rest;
 mod limits;
 mod names;
 mod reply;

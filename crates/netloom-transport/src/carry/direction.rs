@@ -182,12 +182,11 @@ impl Direction {
     fn splice(&mut self, from: &mut Conn, task: &mut Context<'_>) -> Poll<Result<usize, Trouble>> {
         // At rest it has none: they are few, and others may need one.
         if !matches!(self.held, Held::Pipe(_)) {
-            if let Some(pipe) = Pipe::take() {
-                self.held = Held::Pipe(pipe);
-            } else {
+            let Some(pipe) = Pipe::take() else {
                 self.shift.refused();
                 return Poll::Ready(Ok(0));
-            }
+            };
+            self.held = Held::Pipe(pipe);
         }
         let Held::Pipe(pipe) = &mut self.held else {
             return Poll::Ready(Ok(0));

@@ -23,29 +23,18 @@ pub(super) async fn dial(stack: &Stack, cx: &Cx) -> Result<Opened, Failure> {
     let options = DialOptions::read(settings).map_err(|e| mistakes(stack, &e))?;
     let probes_asked = settings.last("keepalive").is_some();
     let source = options.source.map(|source| source.0);
-    let who = Who {
-        for_a_person: cx.is_for_a_person(),
-        serves: !cx.service().is_empty(),
-    };
+    let for_a_person = cx.is_for_a_person();
     race::connect(stack, source, cx, |addr| {
-        attempt(addr, &options, probes_asked, who)
+        attempt(addr, &options, probes_asked, for_a_person)
     })
     .await
-}
-
-/// Who dials.
-#[derive(Clone, Copy)]
-struct Who {
-    for_a_person: bool,
-    /// A service does, for a client of its own.
-    serves: bool,
 }
 
 async fn attempt(
     addr: SocketAddr,
     options: &DialOptions,
     probes_asked: bool,
-    who: Who,
+    for_a_person: bool,
 ) -> Result<Socket, Failure> {
     let loopback = addr.ip().to_canonical().is_loopback();
     let socket = make(addr)?;
@@ -62,8 +51,8 @@ async fn attempt(
     }
     // Where there is no queue, nothing will be heard of it; on loopback there is
     // no router to speak, and what this host's own rules say a second dial hears.
-    let armed = who.for_a_person && !loopback && errqueue::arm(errqueue::fd(&socket), addr).is_ok();
-    let stream = match connect(socket, addr, loopback && !who.serves).await {
+    let armed = for_a_person && !loopback && errqueue::arm(errqueue::fd(&socket), addr).is_ok();
+    let stream = match connect(socket, addr, loopback).await {
         Ok(stream) => stream,
         Err((error, socket)) => {
             let icmp = || socket.and_then(Unconnected::heard);
@@ -109,13 +98,11 @@ fn is_for_clients(port: u16) -> bool {
     range.as_ref().is_none_or(|range| range.contains(&port))
 }
 
-/// As `TcpSocket::connect` does, but gives the socket back when it fails. `asks`
-/// says to look whether it is connected already: a service does not, for the
-/// reactor that it waits for tells of its client's bytes too.
+/// As `TcpSocket::connect` does, but gives the socket back when it fails.
 async fn connect(
     socket: socket2::Socket,
     addr: SocketAddr,
-    asks: bool,
+    loopback: bool,
 ) -> Result<TcpStream, (io::Error, Option<Unconnected>)> {
     match socket.connect(&addr.into()) {
         Ok(()) => {}
@@ -125,7 +112,7 @@ async fn connect(
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
         Err(error) => return Err((error, Some(Unconnected::Raw(socket)))),
     }
-    let at_once = asks && is_connected(&socket);
+    let at_once = loopback && is_connected(&socket);
     let stream = TcpStream::from_std(socket.into()).map_err(|error| (error, None))?;
     if at_once {
         // Whoever dials in a loop waits for nothing; others are to run too.
