@@ -38,8 +38,8 @@ impl Verb for Listen {
                 (r"netloom listen tcp://:7008 --reply 'hello\r\n'", "answer everyone the same"),
                 ("netloom listen tcp://:0 --time --print-config", "the file that does this"),
             ]));
-        let command = with_typing_flags(with_serving_flags(command));
-        let command = with_terminal_flags(with_record_flags(command));
+        let command = with_terminal_flags(with_record_flags(with_typing_flags(command)));
+        let command = with_serving_flags(command);
         KINDS.iter().fold(command, |command, kind| {
             let arg = Arg::new(kind.name())
                 .long(kind.name())
@@ -54,12 +54,8 @@ impl Verb for Listen {
     }
 
     fn run(&self, matches: &ArgMatches, face: &Face) -> Result<(), Stop> {
-        let urls: Vec<&str> = matches
-            .get_many::<String>("url")
-            .into_iter()
-            .flatten()
-            .map(String::as_str)
-            .collect();
+        let urls = matches.get_many::<String>("url").into_iter().flatten();
+        let urls: Vec<&str> = urls.map(String::as_str).collect();
         match KINDS.iter().find(|kind| is_given(**kind, matches)) {
             Some(kind) => {
                 nobody_types(matches)?;
