@@ -108,7 +108,7 @@ fn a_hello_cut_anywhere_leads_to_its_target_with_every_byte() {
 #[test]
 fn who_is_not_led_is_told_why_and_nobody_waits_for_ever() {
     let good = hello(Some("a.example"));
-    let cases: [(&[u8], bool, netloom_base::Code); 6] = [
+    let cases: [(&[u8], bool, Code); 6] = [
         (&hello(Some("b.example")), true, codes::UNKNOWN_NAME),
         (&good[..good.len() - 1], true, codes::CLOSED),
         (b"", true, Code::GREET_CLOSED),

@@ -113,7 +113,7 @@ impl FromDatagrams {
                             continue;
                         }
                         let client = (of.from.clone(), of.to);
-                        self.hand_on(&mut sessions, client, bytes, &sender, cx);
+                        self.hand_on(&mut sessions, &client, bytes, &sender, cx);
                     }
                     self.tell_dropped(&mut told, cx);
                 }
@@ -125,12 +125,12 @@ impl FromDatagrams {
     fn hand_on(
         &self,
         sessions: &mut HashMap<Client, Session>,
-        client: Client,
+        client: &Client,
         bytes: &[u8],
         answers: &mpsc::Sender<Answer>,
         cx: &Cx,
     ) {
-        if !sessions.contains_key(&client) {
+        if !sessions.contains_key(client) {
             let source = match &client.0 {
                 Peer::Ip(addr) => Some(addr.ip()),
                 Peer::Named(_) => None,
@@ -158,7 +158,7 @@ impl FromDatagrams {
             cx.spawn(session.run(queue));
             sessions.insert(client.clone(), Session { number, messages });
         }
-        let session = sessions.get(&client);
+        let session = sessions.get(client);
         if session.is_none_or(|session| session.messages.try_send(bytes.to_vec()).is_err()) {
             self.drop_one();
         }
