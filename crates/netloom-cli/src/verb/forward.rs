@@ -65,14 +65,6 @@ impl Verb for Forward {
                     "told who the client is",
                 ),
                 (
-                    "netloom forward tcp://*:80 proxy+tcp://10.0.0.2:80",
-                    "and the target is told who the client is",
-                ),
-                (
-                    "netloom forward tcp://*:443 --route a.example=tcp://10.0.0.2:443",
-                    "by the name in TLS, which stays as it is",
-                ),
-                (
                     "netloom forward unix:dns.sock udp://9.9.9.9:53 --framing len16",
                     "a stream joined to datagrams",
                 ),
