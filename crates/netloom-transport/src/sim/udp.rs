@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use netloom_base::endpoint::Host;
-use netloom_base::failure::Fact;
+use netloom_base::failure::{Errno, Fact};
 use netloom_base::{
     Address, Card, Code, Endpoint, Failure, Kind, Opens, Scheme, Side, Stack, Stage,
 };
@@ -263,6 +263,11 @@ impl Datagrams for SimDatagrams {
 /// What a connected socket hears where nobody has the peer's port.
 fn refused(peer: Option<SocketAddr>) -> Failure {
     let failure = Failure::new(Stage::Send, Side::Peer, Code::SEND_REFUSED);
+    let error = answered(ErrorKind::ConnectionRefused);
+    let failure = match error.raw_os_error() {
+        Some(errno) => failure.fact(Fact::Errno(Errno(errno))),
+        None => failure.source(error),
+    };
     peer.map(Fact::Tried)
         .into_iter()
         .fold(failure, Failure::fact)

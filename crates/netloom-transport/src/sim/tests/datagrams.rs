@@ -132,6 +132,7 @@ fn a_connected_socket_hears_that_nobody_is_there() {
             refused.errno().map(|e| e.to_string()),
             Some("ECONNREFUSED".to_owned())
         );
+        assert_eq!(refused.code(), Code::SEND_REFUSED);
         let taken = bound(&cx, &format!("udp://{}", addr(&*here)))
             .await
             .map(drop);
