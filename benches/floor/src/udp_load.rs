@@ -28,7 +28,7 @@ use std::io::{self, BufRead, Write};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use histogram::Histogram;
 use poller::Poller;
@@ -126,7 +126,7 @@ fn echo(
     // Who asks next: those that have waited longest.
     let mut resting: VecDeque<usize> = (most.min(sockets.len())..sockets.len()).collect();
     while came_back < count {
-        let ready = poller.wait(5000)?;
+        let ready = poller.wait(Duration::from_secs(5))?;
         if ready == 0 {
             return Err(io::Error::other("a datagram was lost"));
         }

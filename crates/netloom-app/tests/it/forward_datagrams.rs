@@ -148,7 +148,7 @@ impl Client {
 }
 
 /// Runs `work` in a world with a target, an order of tasks drawn by chance too.
-fn with(settings: Settings, work: impl AsyncFn(&Sim, &mut Forwarder)) {
+fn with(settings: &Settings, work: impl AsyncFn(&Sim, &mut Forwarder)) {
     for sim in [Sim::new(3), Sim::new(4).shuffled(), Sim::new(5).shuffled()] {
         sim.block_on(async {
             let mut forwarder = Forwarder::start(&sim, settings.clone()).await;
@@ -167,7 +167,7 @@ fn with(settings: Settings, work: impl AsyncFn(&Sim, &mut Forwarder)) {
 
 #[test]
 fn each_client_has_its_answers_in_order_and_its_own_place_at_the_target() {
-    with(to(&["target"]), async |sim, forwarder| {
+    with(&to(&["target"]), async |sim, forwarder| {
         let cx = sim.host("target");
         let stack = cx
             .net()
@@ -228,7 +228,7 @@ fn each_client_has_its_answers_in_order_and_its_own_place_at_the_target() {
 #[test]
 fn a_quiet_session_ends_and_one_in_use_does_not() {
     let settings = to(&["target"]).with("session-idle", "8s");
-    with(settings, async |sim, forwarder| {
+    with(&settings, async |sim, forwarder| {
         echo(sim, "target").await;
         let (mut quiet, mut busy) = (client(sim, "a").await, client(sim, "b").await);
         assert_eq!(quiet.ask(b"x").await.unwrap(), b"x");
@@ -255,7 +255,7 @@ fn there_are_no_more_sessions_than_may_be() {
     let settings = to(&["target"])
         .with("max-sessions", "2")
         .with("session-idle", "4s");
-    with(settings, async |sim, forwarder| {
+    with(&settings, async |sim, forwarder| {
         echo(sim, "target").await;
         let mut first = client(sim, "a").await;
         assert!(first.ask(b"1").await.is_some());
@@ -276,7 +276,7 @@ fn there_are_no_more_sessions_than_may_be() {
 #[test]
 fn one_address_has_no_more_sessions_than_it_may() {
     let settings = to(&["target"]).with("max-sessions-per-source", "2");
-    with(settings, async |sim, forwarder| {
+    with(&settings, async |sim, forwarder| {
         echo(sim, "target").await;
         let mut greedy = Vec::new();
         for _ in 0..3 {
@@ -294,7 +294,7 @@ fn one_address_has_no_more_sessions_than_it_may() {
 
 #[test]
 fn a_target_that_is_closed_is_told_once_a_second_and_heals() {
-    with(to(&["target"]), async |sim, forwarder| {
+    with(&to(&["target"]), async |sim, forwarder| {
         sim.host("target");
         let mut asking = client(sim, "a").await;
         for _ in 0..3 {
@@ -319,7 +319,7 @@ fn a_target_that_is_closed_is_told_once_a_second_and_heals() {
 
 #[test]
 fn a_name_that_nobody_has_is_not_asked_for_again_at_once() {
-    with(to(&["later"]), async |sim, forwarder| {
+    with(&to(&["later"]), async |sim, forwarder| {
         let mut asking = client(sim, "a").await;
         for _ in 0..5 {
             assert_eq!(asking.ask(b"x").await, None); // each half a second
@@ -338,7 +338,7 @@ fn a_name_that_nobody_has_is_not_asked_for_again_at_once() {
 
 #[test]
 fn a_target_that_cannot_be_reached_is_passed_over() {
-    with(to(&["nowhere", "target"]), async |sim, forwarder| {
+    with(&to(&["nowhere", "target"]), async |sim, forwarder| {
         echo(sim, "target").await;
         for _ in 0..4 {
             let mut asking = client(sim, "a").await;
@@ -353,7 +353,7 @@ fn a_target_that_cannot_be_reached_is_passed_over() {
 
 #[test]
 fn datagrams_as_large_as_can_be_and_empty_ones_come_through() {
-    with(to(&["target"]), async |sim, forwarder| {
+    with(&to(&["target"]), async |sim, forwarder| {
         echo(sim, "target").await;
         let mut asking = client(sim, "a").await;
         for size in [0, 1, 1472, 65_507] {
