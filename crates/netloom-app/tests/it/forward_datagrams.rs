@@ -148,6 +148,7 @@ impl Client {
 }
 
 /// Runs `work` in a world with a target, an order of tasks drawn by chance too.
+#[expect(clippy::needless_pass_by_value, reason = "a test is its closure")]
 fn with(settings: &Settings, work: impl AsyncFn(&Sim, &mut Forwarder)) {
     for sim in [Sim::new(3), Sim::new(4).shuffled(), Sim::new(5).shuffled()] {
         sim.block_on(async {
