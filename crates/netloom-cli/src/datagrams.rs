@@ -25,6 +25,7 @@ use crate::connecting::{Console, recorder};
 use crate::contract::Stop;
 use crate::desk::Desk;
 use crate::editor::{LONGEST, Options};
+use crate::silence::Awaited;
 use crate::talk::{Expect, Script};
 use crate::view::{Data, Face, json_line, now};
 use crate::watch::{Seen, Watch};
@@ -143,6 +144,8 @@ struct Exchange<'a> {
     by_hand: bool,
     watch: Watch,
     seen: Option<Seen>,
+    /// The group that is waited for, where it is one.
+    group: Option<Awaited>,
     /// The number of this exchange, where there may be several.
     conn: u64,
     /// Whom to talk to: the socket, the peer unless it is connected, and the
@@ -193,6 +196,7 @@ impl<'a> Exchange<'a> {
             by_hand: false,
             watch: Watch::new(face, recorder, false, cx),
             seen: None,
+            group: None,
             conn: Conn::number(),
             answer_to: None,
             listens: false,
@@ -217,6 +221,9 @@ impl<'a> Exchange<'a> {
         } else {
             Console::open(by.options, name.clone(), &watch, face, cx).await?
         };
+        if self.sockets.len() == 1 {
+            self.group = Awaited::at(stack, self.listens, cx).await;
+        }
         let at = self.sockets.first().map(|socket| socket.facts());
         let at = at.unwrap_or_default();
         let what = stack.to_string();
@@ -290,7 +297,12 @@ impl<'a> Exchange<'a> {
                 }
                 Next::Silence => {
                     self.tell_losses(Duration::ZERO);
-                    return self.silent(overdue);
+                    return match (self.silent(overdue), &self.group) {
+                        (Err(silent), Some(group)) if !self.heard => {
+                            Err(group.told(silent, self.cx).await)
+                        }
+                        (ended, _) => ended,
+                    };
                 }
             }
         }

@@ -20,6 +20,7 @@ mod messages;
 mod recording;
 mod replaying;
 mod serving;
+mod silence;
 mod talk;
 mod verb;
 mod via;

@@ -172,6 +172,7 @@ codes! {
     RECV_UNEXPECTED = "recv.unexpected", Recv, "something else came than was expected";
     RECV_BAD_FRAME = "recv.bad-frame", Recv, "what came is not in the chosen framing";
     RECV_FRAME_TOO_LARGE = "recv.frame-too-large", Recv, "a message was larger than the limit";
+    LAN_MULTICAST_SILENT = "lan.multicast-silent", Recv, "nothing was heard from the group";
     EXEC_NOT_FOUND = "exec.not-found", Create, "there is no such program";
     EXEC_DENIED = "exec.denied", Create, "the program may not be run";
     EXEC_FAILED = "exec.failed", Close, "the program ended with an error";

@@ -10,6 +10,7 @@ use super::code::Code;
 use super::errno::Errno;
 use super::flow::Flow;
 use super::frame::BadFrame;
+use super::group::SilentGroup;
 use super::icmp::Icmp;
 use super::proxy::ProxyAnswer;
 
@@ -57,6 +58,8 @@ pub enum Fact {
     Flow(Flow),
     /// A message that could not be taken whole.
     Frame(Box<BadFrame>),
+    /// A multicast group from which nothing was heard.
+    Silent(Box<SilentGroup>),
     /// How a program ended.
     Exit(String),
     /// What a person wrote, drawn with a caret.
@@ -149,6 +152,7 @@ impl Fact {
             Fact::IssuerAt(_) => "certificate",
             Fact::Flow(_) => "TCP_INFO",
             Fact::Frame(_) => "framing",
+            Fact::Silent(group) => group.table(),
             Fact::Exit(_) => "wait",
             Fact::Complaint(_) => "parse",
             Fact::Proxy(answer) => answer.protocol,
@@ -182,6 +186,7 @@ impl fmt::Display for Fact {
             Fact::IssuerAt(place) => write!(f, "its issuer's certificate is at {place}"),
             Fact::Flow(flow) => write!(f, "{flow}"),
             Fact::Frame(frame) => write!(f, "{frame}"),
+            Fact::Silent(group) => write!(f, "{group}"),
             Fact::Exit(how) => write!(f, "the program ended with {how}"),
             Fact::Complaint(complaint) => write!(f, "{complaint}"),
             Fact::Proxy(answer) => write!(f, "{answer}"),

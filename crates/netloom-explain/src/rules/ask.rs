@@ -14,7 +14,7 @@ use super::greet::other_ports;
 use super::heard::first;
 use super::{
     Answers, diagnose, exec, firewall, header, is_link_local, reached, reset_at_once, resolve,
-    talk, target, tls, unix_name,
+    silence, talk, target, tls, unix_name,
 };
 
 /// How far a diagnosis may go.
@@ -99,6 +99,10 @@ async fn ask(failure: &Failure, probe: &Probe, asking: Asking, cx: &Cx, answers:
     }
     if let Some(name) = unix_name(failure) {
         unix(&name, probe, cx, answers).await;
+        return;
+    }
+    if let Some(silent) = silence::waited(failure) {
+        group(silent.group, probe, cx, answers).await;
         return;
     }
     if failure.stage() == Stage::Greet || reset_at_once(failure) {
@@ -210,6 +214,14 @@ async fn names(failure: &Failure, probe: &Probe, asking: Asking, cx: &Cx, answer
         }
         answers.servers.push(way);
     }
+}
+
+/// This host's side of a group that stayed silent: nothing is sent there.
+async fn group(group: SocketAddr, probe: &Probe, cx: &Cx, answers: &mut Answers) {
+    answers.interfaces = probe.interfaces(cx).await;
+    answers.route = probe.route(cx, group).await;
+    answers.towards = probe.udp_sockets_to(cx, group).await;
+    holders(probe, cx, answers).await;
 }
 
 /// The sockets of the other end, where that is on this host.

@@ -15,6 +15,7 @@ use super::{Answers, diagnose};
 /// is said of them stands in the table, and no rule reads their facts yet.
 const ONLY_DATAGRAMS: &[&str] = &[
     "join.no-interface",
+    "lan.multicast-silent",
     "send.too-large",
     "send.refused.no-listener",
     "send.denied.broadcast",

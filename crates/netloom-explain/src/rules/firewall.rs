@@ -5,7 +5,7 @@ use netloom_base::{Code, Diagnosis, Failure};
 use netloom_transport::probe::FirewallRule;
 
 use super::answers::Answers;
-use super::target;
+use super::{silence, target};
 
 /// How many rules are named.
 const MOST: usize = 3;
@@ -14,17 +14,29 @@ const MOST: usize = 3;
 pub(super) fn would_help(diagnosis: &Diagnosis, answers: &Answers) -> bool {
     let code = diagnosis.code;
     answers.user == Some(0)
-        && (code == Code::CONNECT_DENIED_FIREWALL || code == Code::CONNECT_TIMEOUT)
+        && [
+            Code::CONNECT_DENIED_FIREWALL,
+            Code::CONNECT_TIMEOUT,
+            Code::LAN_MULTICAST_SILENT,
+        ]
+        .contains(&code)
 }
 
 /// Adds the rules that may have done it, where they were read.
 pub(super) fn named(mut diagnosis: Diagnosis, failure: &Failure, answers: &Answers) -> Diagnosis {
-    let (Some(rules), Some(addr)) = (&answers.firewall, target(failure)) else {
+    let silent = silence::waited(failure).filter(|silent| silent.listens);
+    let addr = silent
+        .map(|silent| silent.group)
+        .or_else(|| target(failure));
+    let (Some(rules), Some(addr)) = (&answers.firewall, addr) else {
         return diagnosis;
     };
     let denied = diagnosis.code == Code::CONNECT_DENIED_FIREWALL;
     // A packet to another host meets only the rules on the way out.
     let place = |rule: &&FirewallRule| {
+        if silent.is_some() {
+            return silence::comes_in(&rule.hook);
+        }
         denied || matches!(rule.hook.as_str(), "" | "output" | "postrouting")
     };
     let exact: Vec<&FirewallRule> = rules
@@ -59,7 +71,7 @@ pub(super) fn named(mut diagnosis: Diagnosis, failure: &Failure, answers: &Answe
     diagnosis
         .unchecked
         .retain(|unchecked| !unchecked.needs.contains("nft list ruleset"));
-    if !denied && !exact.is_empty() {
+    if !denied && silent.is_none() && !exact.is_empty() {
         let cause = Cause {
             text: "a rule of this host drops the packets before they leave".to_owned(),
             verdict: Verdict::Likely,
@@ -71,7 +83,7 @@ pub(super) fn named(mut diagnosis: Diagnosis, failure: &Failure, answers: &Answe
 }
 
 /// Whether a rule is about this destination port: alone, in a range or in a set.
-fn names_port(rule: &str, port: u16) -> bool {
+pub(super) fn names_port(rule: &str, port: u16) -> bool {
     let Some((_, after)) = rule.split_once("dport ") else {
         return false;
     };

@@ -325,6 +325,12 @@ known! {
         Possible "the peer was gone before the last bytes were taken; the kernel's answer is told above" ("");
         "see what is still open" => "ss -tan";
         ;
+    "lan.multicast-silent":
+        Possible "nobody sends to that group and port now" ("a group is silent until somebody speaks"),
+        Possible "the sender is behind a router, and its datagrams may not pass one: the TTL of a group is 1 by default" (""),
+        Possible "the group was joined on another interface than the one the datagrams come in by" ("");
+        "see where this host has joined which group" => "ip maddr";
+        "send with ttl=8 where routers are between";
     "stuck.both-reading":
         Likely "each side waits for the other to speak" ("nothing lies unread or unsent, and nothing moves"),
         Possible "the other program works on its first words" ("");

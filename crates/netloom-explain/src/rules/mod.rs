@@ -28,6 +28,7 @@ mod proxy;
 mod refused;
 mod resolve;
 mod servers;
+mod silence;
 mod talk;
 #[cfg(test)]
 mod tests;
@@ -61,6 +62,7 @@ pub const RULES: &[&[Rule]] = &[
     tls::RULES,
     resolve::RULES,
     datagrams::RULES,
+    silence::RULES,
     talk::RULES,
     exec::RULES,
     framing::RULES,

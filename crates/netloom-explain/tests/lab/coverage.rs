@@ -87,6 +87,7 @@ http.redirect-loop              http::wrong::redirects_without_end_over_two_endp
 http.wrong-host                 http::wrong::the_name_of_a_site_is_missing_in_the_request
 http.wrong-host                 http::wrong::the_server_says_that_the_request_is_not_for_it
 join.no-interface               datagrams::no_interface_carries_the_group
+lan.multicast-silent            datagrams::a_group_is_silent_where_it_is_not_joined
 limit.idle                      it::hostile::an_idle_connection_is_let_go_and_a_busy_one_is_kept
 limit.lifetime                  it::hostile::a_lifetime_ends_even_the_busy
 limit.queue-timeout             it::balance::a_line_before_a_full_target_has_an_end_and_a_limit

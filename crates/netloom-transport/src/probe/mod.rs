@@ -10,6 +10,7 @@
 mod absent;
 mod data;
 mod files;
+mod groups;
 mod health;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -38,6 +39,8 @@ pub use data::{
 };
 
 pub use files::{FirewallRule, Rights};
+
+pub use groups::{Membership, MulticastCounts};
 
 use crate::cx::Cx;
 
@@ -99,6 +102,30 @@ impl Probe {
         let all = ask(cx, move || os::sockets::sockets(which)).await?;
         let there = |entry: &Entry| entry.remote.ip().to_canonical() == ip;
         Some(all.into_iter().filter(there).collect())
+    }
+
+    /// Every UDP socket whose only other end is `addr`. Source: sock_diag.
+    pub async fn udp_sockets_to(&self, cx: &Cx, addr: SocketAddr) -> Option<Vec<Entry>> {
+        let which = os::sockets::Which {
+            remote_port: addr.port(),
+            udp: true,
+            ..Default::default()
+        };
+        let all = ask(cx, move || os::sockets::sockets(which)).await?;
+        let there = |entry: &Entry| entry.remote.ip().to_canonical() == addr.ip();
+        Some(all.into_iter().filter(there).collect())
+    }
+
+    /// The interfaces on which this host has joined a multicast group, whichever
+    /// program asked for it. Source: /proc/net/igmp, /proc/net/igmp6.
+    pub async fn memberships(&self, cx: &Cx, group: IpAddr) -> Option<Vec<Membership>> {
+        ask(cx, move || groups::memberships(group)).await
+    }
+
+    /// What this host counted of multicast packets. Source: /proc/net/netstat,
+    /// /proc/net/snmp6.
+    pub async fn multicast_counts(&self, cx: &Cx, v6: bool) -> Option<MulticastCounts> {
+        ask(cx, move || groups::counts(v6)).await
     }
 
     /// Every TCP socket that listens. Source: sock_diag.

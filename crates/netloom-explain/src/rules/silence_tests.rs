@@ -1,0 +1,142 @@
+//! What is said of a silent group for each thing that this host can know of it.
+
+use netloom_base::diagnosis::Verdict::{self, Confirmed, Likely, Possible};
+use netloom_base::failure::{Fact, SilentGroup};
+use netloom_base::{Code, Diagnosis, Failure, Side, Stage};
+use netloom_transport::probe::{FirewallRule, Interface};
+
+use super::super::{Answers, diagnose};
+
+fn interface(index: u32, name: &str, running: bool) -> Interface {
+    Interface {
+        index,
+        name: name.to_owned(),
+        up: true,
+        running,
+        loopback: name == "lo",
+        multicast: name != "lo",
+    }
+}
+
+fn silent(group: &str, joined: &[&str]) -> SilentGroup {
+    SilentGroup {
+        group: group.parse().unwrap(),
+        listens: true,
+        joined: Some(joined.iter().map(|name| ((*name).to_owned(), 1)).collect()),
+        arrived: Some(0),
+        wrong_way: Some(0),
+    }
+}
+
+fn told(url: &str, silent: SilentGroup, answers: &Answers) -> Diagnosis {
+    let failure = Failure::new(Stage::Recv, Side::Peer, Code::RECV_TIMEOUT)
+        .fact(Fact::Silent(Box::new(silent)))
+        .at(url);
+    let told = diagnose(&failure, answers);
+    assert_eq!(told.code, Code::LAN_MULTICAST_SILENT, "{told}");
+    told
+}
+
+fn verdict(told: &Diagnosis, words: &str) -> Option<Verdict> {
+    let mut causes = told.causes.iter();
+    Some(causes.find(|cause| cause.text.contains(words))?.verdict)
+}
+
+const URL: &str = "udp://239.1.2.3:5000";
+const GROUP: &str = "239.1.2.3:5000";
+
+#[test]
+fn nothing_here_is_wrong_and_then_nobody_sends() {
+    let answers = Answers {
+        interfaces: Some(vec![interface(2, "eth0", true)]),
+        ..Answers::default()
+    };
+    let told = told(URL, silent(GROUP, &["eth0"]), &answers);
+    assert_eq!(told.causes[0].verdict, Likely, "{told}");
+    assert!(told.causes[0].text.contains("nobody sends"), "{told}");
+    assert_eq!(verdict(&told, "behind a router"), Some(Possible));
+    let ttl = "netloom connect udp://239.1.2.3:5000,ttl=8 --send hello";
+    let has = told
+        .fixes
+        .iter()
+        .any(|fix| fix.command.as_deref() == Some(ttl));
+    assert!(has, "{told}");
+    let snooping = told
+        .unchecked
+        .iter()
+        .any(|one| one.what.contains("snooping"));
+    assert!(snooping, "{told}");
+}
+
+#[test]
+fn an_interface_without_a_carrier_hears_nothing() {
+    let answers = Answers {
+        interfaces: Some(vec![interface(2, "eth0", false)]),
+        ..Answers::default()
+    };
+    let told = told(URL, silent(GROUP, &["eth0"]), &answers);
+    assert_eq!(told.causes[0].verdict, Confirmed, "{told}");
+}
+
+#[test]
+fn the_reverse_path_filter_is_told_when_it_dropped_something() {
+    let group = SilentGroup {
+        wrong_way: Some(3),
+        ..silent(GROUP, &["eth0"])
+    };
+    let told = told(URL, group, &Answers::default());
+    assert_eq!(verdict(&told, "would not answer"), Some(Likely), "{told}");
+    let fix = told.fixes[0].command.as_deref().unwrap();
+    assert!(fix.ends_with("sysctl -w net.ipv4.conf.all.rp_filter=2"));
+}
+
+#[test]
+fn a_rule_for_the_port_is_named_and_none_is_refuted() {
+    let rule = FirewallRule {
+        table: "inet filter".to_owned(),
+        chain: "in".to_owned(),
+        hook: "input".to_owned(),
+        rule: "udp dport 5000 drop".to_owned(),
+    };
+    let mut answers = Answers {
+        firewall: Some(vec![rule]),
+        ..Answers::default()
+    };
+    let with = told(URL, silent(GROUP, &["eth0"]), &answers);
+    assert_eq!(verdict(&with, "as they come in"), Some(Likely), "{with}");
+    answers.firewall = Some(Vec::new());
+    let none = told(URL, silent(GROUP, &["eth0"]), &answers);
+    assert_eq!(
+        verdict(&none, "a rule of this host"),
+        Some(Verdict::Refuted)
+    );
+}
+
+#[test]
+fn a_group_that_no_router_passes_on_is_told_as_such() {
+    for (url, group) in [
+        ("udp://[ff02::114%eth0]:5000", "[ff02::114]:5000"),
+        ("udp://224.0.0.251:5353", "224.0.0.251:5353"),
+    ] {
+        let told = told(url, silent(group, &["eth0"]), &Answers::default());
+        assert_eq!(verdict(&told, "on another network"), Some(Possible));
+        assert_eq!(verdict(&told, "behind a router"), None, "{told}");
+    }
+}
+
+#[test]
+fn whoever_asks_a_group_is_told_of_its_ttl() {
+    let asked = |url: &str| {
+        let group = SilentGroup {
+            listens: false,
+            ..silent(GROUP, &[])
+        };
+        told(url, group, &Answers::default())
+    };
+    let told = asked(URL);
+    assert!(told.to_string().contains("TTL 1"), "{told}");
+    let fix = told.fixes[0].command.as_deref();
+    assert_eq!(fix, Some("netloom listen udp://239.1.2.3:5000 --echo"));
+    let far = asked("udp://239.1.2.3:5000,ttl=8");
+    assert!(!far.to_string().contains("TTL 1,"), "{far}");
+}
