@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use netloom_app::chat::shown;
-use netloom_base::{Endpoint, Failure, Role, Stage};
+use netloom_base::{Endpoint, Failure, Moment, Role, Stage};
 use netloom_transport::net::complaint;
 use netloom_transport::{Conn, Cx};
 use tokio::io::AsyncReadExt;
@@ -81,19 +81,22 @@ impl Seat {
         };
         let cx = seat.cx.clone();
         let mut work = std::pin::pin!(work);
-        let mut interrupted = false;
+        let mut interrupted: Option<Moment> = None;
         let ended = loop {
+            let left = interrupted.map(|at| LEAVING.saturating_sub(cx.now() - at));
             let typed = tokio::select! {
                 biased;
                 typed = seat.editor.next() => typed,
                 ended = &mut work => break ended,
-                () = cx.sleep(LEAVING), if interrupted => break Ok(()),
+                () = cx.sleep(left.unwrap_or_default()), if left.is_some() => break Ok(()),
             };
             match typed {
                 Typed::Entry(entry) => seat.say(&entry),
                 Typed::Command(words) => seat.command(&words),
                 Typed::Eof | Typed::Interrupt => {
-                    interrupted |= typed == Typed::Interrupt;
+                    if typed == Typed::Interrupt {
+                        interrupted.get_or_insert_with(|| cx.now());
+                    }
                     // Said twice it is the end of all.
                     if seat.lines.take().is_none() {
                         break Ok(());
@@ -102,7 +105,7 @@ impl Seat {
             }
         };
         seat.editor.close().await;
-        if interrupted {
+        if interrupted.is_some() {
             return Err(Stop::Interrupted);
         }
         ended

@@ -14,7 +14,7 @@ fn what_others_say_never_tears_the_line_being_typed() {
     let url = format!("tcp://{}", server.addr());
     let mut anna = Terminal::netloom(&folder, &["chat", &url, "--nick", "anna"]);
     anna.row("anna in lobby · /help · Ctrl-D leaves");
-    bo.until("* anna");
+    bo.until("* guest-2 is called anna");
 
     anna.types("half a li");
     anna.prompt("half a li");
@@ -62,7 +62,7 @@ fn ctrl_c_leaves_in_order_and_waits_for_no_server() {
     let mut bo = Plain::named(&server, "bo");
     let url = format!("tcp://{}", server.addr());
     let mut anna = Terminal::netloom(&folder, &["chat", &url, "--nick", "anna"]);
-    bo.until("* anna");
+    bo.until("* guest-2 is called anna");
     anna.types("gone\x03");
     anna.prompt("");
     anna.types("\x03");
