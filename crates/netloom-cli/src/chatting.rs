@@ -5,6 +5,7 @@
 //! has one member.
 
 mod peer;
+mod seat;
 
 use std::sync::Arc;
 
@@ -14,8 +15,7 @@ use netloom_base::{
     Code, Endpoint, Failure, Fields, Kind, Record, Role, Side, Stack, Stage, Story,
 };
 use netloom_explain::story::begun;
-use netloom_transport::net::complaint;
-use netloom_transport::{Conn, Cx, Net};
+use netloom_transport::{Cx, Net};
 use netloom_wire::lines::Lines;
 use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -23,6 +23,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use crate::client::{converse_over, open_stream};
 use crate::contract::Stop;
 use crate::view::{Face, now};
+use seat::{Ears, Mouth, Seat};
 
 /// Who wishes to be called what, and where.
 pub(crate) struct Wishes {
@@ -58,17 +59,16 @@ async fn over_stream(stack: &Stack, wishes: &Wishes, face: &Face, cx: &Cx) -> Re
     let began = cx.now();
     let conn = open_stream(stack, cx).await?;
     let mut story = begun(stack, &conn);
-    let stdin = stdio(cx).await?;
+    let (seat, mouth, ears) = Seat::take(face, cx).await?;
     let (from_server, to_server) = tokio::io::split(conn);
-    let (received, sent) = exchange(
-        from_server,
-        to_server,
-        stdin,
-        &opening(wishes, face.is_json()),
-        face,
-    )
-    .await?;
-    (story.received, story.sent, story.lasted) = (received, sent, cx.now() - began);
+    let opening = opening(wishes, face.is_json());
+    let talking = async {
+        let moved = exchange(from_server, to_server, mouth, &opening, ears).await?;
+        (story.received, story.sent) = moved;
+        Ok(())
+    };
+    Seat::beside(seat, talking).await?;
+    story.lasted = cx.now() - began;
     face.record(&story, &story, now());
     Ok(())
 }
@@ -78,9 +78,9 @@ async fn over_stream(stack: &Stack, wishes: &Wishes, face: &Face, cx: &Cx) -> Re
 async fn exchange(
     mut from_server: impl AsyncRead + Unpin,
     mut to_server: impl AsyncWrite + Unpin,
-    mut stdin: Conn,
+    mut mouth: Mouth,
     opening: &str,
-    face: &Face,
+    mut ears: Ears,
 ) -> Result<(u64, u64), Failure> {
     let mut sent = 0;
     let unsent = |error| Failure::from_io(Stage::Send, error);
@@ -90,18 +90,14 @@ async fn exchange(
             .await
             .map_err(unsent)?;
         sent += opening.len() as u64;
-        let mut typed = vec![0; 8 * 1024];
         loop {
             to_server.flush().await.map_err(unsent)?;
-            let read = stdin.read(&mut typed).await;
-            let read = read.map_err(|error| {
-                Failure::from_io(Stage::Recv, error).message("standard input cannot be read")
-            })?;
-            if read == 0 {
+            let typed = mouth.bytes().await?;
+            if typed.is_empty() {
                 return to_server.shutdown().await.map_err(unsent);
             }
-            to_server.write_all(&typed[..read]).await.map_err(unsent)?;
-            sent += read as u64;
+            to_server.write_all(&typed).await.map_err(unsent)?;
+            sent += typed.len() as u64;
         }
     };
     let mut received = 0;
@@ -111,11 +107,12 @@ async fn exchange(
         loop {
             let read = from_server.read(&mut heard).await;
             let read = read.map_err(|error| Failure::from_io(Stage::Recv, error))?;
-            if read == 0 || face.is_closed() {
+            if read == 0 || ears.is_closed() {
                 return Ok(());
             }
             received += read as u64;
-            let fed = lines.feed(&heard[..read], |line| show(line, face));
+            let fed = lines.feed(&heard[..read], |line| ears.show(line));
+            ears.settle().await;
             fed.map_err(|long| {
                 Failure::new(Stage::Recv, Side::Peer, Code::RECV_FRAME_TOO_LARGE)
                     .message(format!("{long}: this is no chat"))
@@ -162,15 +159,9 @@ fn opening(wishes: &Wishes, json: bool) -> String {
     lines
 }
 
-async fn stdio(cx: &Cx) -> Result<Conn, Failure> {
-    let stdio: Endpoint = "-".parse().map_err(|error| complaint(&error))?;
-    let stack = cx.net().stack(&stdio, Role::Dial)?;
-    cx.net().dial(&stack, cx).await?.stream()
-}
-
-/// Shows a line of a server that may be anybody's: nothing in it moves a
+/// Writes a line of a server that may be anybody's: nothing in it moves a
 /// terminal.
-fn show(line: &[u8], face: &Face) {
+fn heard(line: &[u8], face: &Face) {
     if !face.is_json() {
         return face.heard(&Heard::default(), &shown(line));
     }

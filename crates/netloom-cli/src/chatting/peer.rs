@@ -10,13 +10,11 @@ use netloom_base::{Code, Endpoint, Failure, Limits, Role, Settings, Side, Stack,
 use netloom_protocol::{DatagramService, MessageService};
 use netloom_transport::conn::ConnFacts;
 use netloom_transport::datagrams::send;
-use netloom_transport::{
-    Batch, BoxFuture, Conn, Cx, Datagrams, Events, Messages, Opened, Outgoing,
-};
+use netloom_transport::{Batch, BoxFuture, Cx, Datagrams, Events, Messages, Opened, Outgoing};
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
 
-use super::{Wishes, show, stdio, story_of};
+use super::seat::{Ears, Mouth, Seat};
+use super::{Wishes, story_of};
 use crate::client::signals;
 use crate::contract::Stop;
 use crate::view::{Face, now};
@@ -37,6 +35,7 @@ pub(super) async fn take_part(
         wishes.room.as_deref(),
         face.is_json(),
     );
+    let (seat, mouth, ears) = Seat::take(face, cx).await?;
     let mut sockets = Vec::new();
     for bound in cx.net().datagrams(&stack, cx).await? {
         let Some(socket) = bound.socket()? else {
@@ -69,14 +68,17 @@ pub(super) async fn take_part(
             Poll::Pending
         }
     }));
-    let terminal = Terminal::new(stdio(cx).await?, face.clone());
+    let terminal = Box::new(Terminal { mouth, ears });
     let mut signals = signals().map_err(|error| Failure::from_io(Stage::Create, error))?;
-    let ended = tokio::select! {
-        biased;
-        () = signals.recv() => Err(Stop::Interrupted),
-        ended = &mut all => ended.map_err(Stop::from),
-        ended = MessageService::serve(&chat, Box::new(terminal), &here) => ended.map_err(Stop::from),
+    let talking = async {
+        tokio::select! {
+            biased;
+            () = signals.recv() => Err(Stop::Interrupted),
+            ended = &mut all => ended.map_err(Stop::from),
+            ended = MessageService::serve(&chat, terminal, &here) => ended.map_err(Stop::from),
+        }
     };
+    let ended = Seat::beside(seat, talking).await;
     here.shutdown().drain();
     // Saying goodbye takes no longer than sending does.
     if matches!(ended, Ok(()) | Err(Stop::Interrupted)) {
@@ -92,72 +94,21 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 /// This end as a member of its own chat.
 struct Terminal {
-    typed: Typed,
-    face: Face,
-}
-
-/// Lines out of stdin.
-struct Typed {
-    stdin: Conn,
-    begun: Vec<u8>,
-    ended: bool,
-}
-
-/// The longest line that is typed; what is longer comes in parts.
-const LONGEST: usize = 64 * 1024;
-
-impl Typed {
-    fn new(stdin: Conn) -> Self {
-        Typed {
-            stdin,
-            begun: Vec::new(),
-            ended: false,
-        }
-    }
-
-    /// The next line without its end. Cancel-safe.
-    async fn line(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        loop {
-            let end = self.begun.iter().position(|&b| b == b'\n');
-            if let Some(end) = end.or_else(|| (self.begun.len() > LONGEST).then_some(LONGEST)) {
-                let mut line: Vec<u8> = self.begun.drain(..=end).collect();
-                while line.last().is_some_and(|b| matches!(b, b'\n' | b'\r')) {
-                    line.pop();
-                }
-                return Ok(Some(line));
-            }
-            if self.ended {
-                let rest = std::mem::take(&mut self.begun);
-                return Ok((!rest.is_empty()).then_some(rest));
-            }
-            let mut part = [0; 4096];
-            let read = self.stdin.read(&mut part).await;
-            let read = read.map_err(|error| {
-                Failure::from_io(Stage::Recv, error).message("standard input cannot be read")
-            })?;
-            self.ended = read == 0;
-            self.begun.extend_from_slice(&part[..read]);
-        }
-    }
-}
-
-impl Terminal {
-    fn new(stdin: Conn, face: Face) -> Self {
-        Terminal {
-            typed: Typed::new(stdin),
-            face,
-        }
-    }
+    mouth: Mouth,
+    ears: Ears,
 }
 
 impl Messages for Terminal {
     fn recv(&mut self) -> BoxFuture<'_, Result<Option<Vec<u8>>, Failure>> {
-        Box::pin(self.typed.line())
+        Box::pin(self.mouth.line())
     }
 
     fn send<'a>(&'a mut self, message: &'a [u8]) -> BoxFuture<'a, Result<(), Failure>> {
-        show(message, &self.face);
-        Box::pin(std::future::ready(Ok(())))
+        self.ears.show(message);
+        Box::pin(async {
+            self.ears.settle().await;
+            Ok(())
+        })
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), Failure>> {
@@ -192,36 +143,45 @@ pub(super) async fn ask(stack: &Stack, wishes: &Wishes, face: &Face, cx: &Cx) ->
             stack.endpoint
         )));
     };
-    let mut typed = Typed::new(stdio(cx).await?);
-    let mut batch = Batch::new(32, socket.room());
-    join(&mut *socket, &mut batch, wishes, face, cx).await?;
-    loop {
-        let next = tokio::select! {
-            biased;
-            came = poll_fn(|task| socket.poll_recv(task, &mut batch)) => {
-                came?;
-                Next::Came
-            }
-            line = typed.line() => Next::Typed(line?),
-            () = cx.sleep(ALIVE) => Next::Quiet,
-        };
-        let say = match next {
-            Next::Came => {
-                for (_, bytes) in batch.iter() {
-                    show(bytes.trim_ascii_end(), face);
+    let (seat, mut mouth, mut ears) = Seat::take(face, cx).await?;
+    let talking = async {
+        let mut batch = Batch::new(32, socket.room());
+        join(&mut *socket, &mut batch, wishes, face, &mut ears, cx).await?;
+        loop {
+            let next = tokio::select! {
+                biased;
+                came = poll_fn(|task| socket.poll_recv(task, &mut batch)) => {
+                    came?;
+                    Next::Came
                 }
-                continue;
-            }
-            Next::Typed(Some(line)) => line,
-            Next::Quiet => b"/here".to_vec(),
-            Next::Typed(None) => break,
-        };
-        send(&mut *socket, &[Outgoing::connected(&say)]).await?;
-    }
-    send(&mut *socket, &[Outgoing::connected(b"/quit")]).await?;
+                line = mouth.line() => Next::Typed(line?),
+                () = cx.sleep(ALIVE) => Next::Quiet,
+            };
+            let say = match next {
+                Next::Came => {
+                    tell(&batch, &mut ears).await;
+                    continue;
+                }
+                Next::Typed(Some(line)) => line,
+                Next::Quiet => b"/here".to_vec(),
+                Next::Typed(None) => break,
+            };
+            send(&mut *socket, &[Outgoing::connected(&say)]).await?;
+        }
+        send(&mut *socket, &[Outgoing::connected(b"/quit")]).await?;
+        Ok(())
+    };
+    Seat::beside(seat, talking).await?;
     let story = story_of(stack, cx, began);
     face.record(&story, &story, now());
     Ok(())
+}
+
+async fn tell(batch: &Batch, ears: &mut Ears) {
+    for (_, bytes) in batch.iter() {
+        ears.show(bytes.trim_ascii_end());
+    }
+    ears.settle().await;
 }
 
 /// Joins, showing that this address is ours when that is asked.
@@ -230,6 +190,7 @@ async fn join(
     batch: &mut Batch,
     wishes: &Wishes,
     face: &Face,
+    ears: &mut Ears,
     cx: &Cx,
 ) -> Result<(), Stop> {
     let mut message = json!({"chat": "join"});
@@ -263,9 +224,7 @@ async fn join(
             message["token"] = token.into();
             continue;
         }
-        for (_, bytes) in batch.iter() {
-            show(bytes.trim_ascii_end(), face);
-        }
+        tell(batch, ears).await;
         return Ok(());
     }
     Err(Failure::new(Stage::Greet, Side::Peer, Code::GREET_TIMEOUT)

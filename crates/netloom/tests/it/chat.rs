@@ -2,6 +2,7 @@
 //! under attack.
 
 mod hosts;
+mod typing;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, UdpSocket};
