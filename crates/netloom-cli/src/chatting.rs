@@ -48,7 +48,7 @@ pub(crate) fn chat(
         }
         let stack = cx.net().stack(endpoint, Role::Dial)?;
         if stack.kind() == Kind::Datagram {
-            return peer::ask(&stack, wishes, face, &cx).await;
+            return Box::pin(peer::ask(&stack, wishes, face, &cx)).await;
         }
         over_stream(&stack, wishes, face, &cx).await
     });

@@ -171,7 +171,7 @@ pub(super) async fn ask(stack: &Stack, wishes: &Wishes, face: &Face, cx: &Cx) ->
         send(&mut *socket, &[Outgoing::connected(b"/quit")]).await?;
         Ok(())
     };
-    Seat::beside(seat, talking).await?;
+    Box::pin(Seat::beside(seat, talking)).await?;
     let story = story_of(stack, cx, began);
     face.record(&story, &story, now());
     Ok(())
