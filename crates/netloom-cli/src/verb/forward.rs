@@ -10,7 +10,7 @@ use crate::as_bytes::carried_as_bytes;
 use crate::contract::Stop;
 use crate::flags::{settings, with_keys};
 use crate::messages::carried;
-use crate::serving::{limits, serve, threads, with_serving_flags};
+use crate::serving::{admin, limits, serve, threads, with_serving_flags};
 use crate::view::Face;
 
 pub(super) struct Forward;
@@ -94,6 +94,7 @@ impl Verb for Forward {
         };
         let plan = Plan {
             threads: threads(matches),
+            admin: admin(matches),
             services: vec![service],
             ..Plan::default()
         };

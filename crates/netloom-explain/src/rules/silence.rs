@@ -178,9 +178,9 @@ fn listening(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
     };
     draft = match &answers.firewall {
         Some(rules) if !rules.iter().any(|rule| comes_in(&rule.hook)) => draft.cause(
-            "a rule of this host drops what comes in",
+            "a rule of nftables here drops what comes in",
             Refuted,
-            "no rule of nftables here drops or rejects anything on its way in",
+            "none of them drops or rejects anything on its way in",
         ),
         Some(rules) if rules.iter().any(|rule| drops(rule, silent.group.port())) => draft.cause(
             "a rule of this host drops the datagrams as they come in",

@@ -7,7 +7,18 @@ use crate::program::PATIENCE;
 
 /// A connection on which nothing waits for ever.
 pub(crate) fn open(addr: SocketAddr) -> TcpStream {
-    patient(TcpStream::connect_timeout(&addr, PATIENCE).unwrap())
+    patient(whole(|| TcpStream::connect_timeout(&addr, PATIENCE)).unwrap())
+}
+
+/// Calls again for as long as a signal comes between: a wait with a deadline is
+/// not taken up again by the kernel (signal(7)).
+pub(crate) fn whole<T>(mut call: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
 }
 
 pub(crate) fn patient(stream: TcpStream) -> TcpStream {

@@ -384,7 +384,7 @@ fn the_terminal_is_given_back_however_it_ends() {
     let (terminal, _peer, _server) = connected(&folder, &["--timeout", "300ms"]);
     let (code, all) = terminal.end();
     assert_eq!(code, Some(1), "{all}");
-    assert!(all.contains("error[recv.timeout"), "{all}");
+    assert!(all.contains("error[stuck.both-reading"), "{all}");
 
     let (terminal, _peer, _server) = connected(&folder, &[]);
     let kill = format!("kill -TERM {}", terminal.pid_of_netloom());

@@ -5,7 +5,9 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use serde_json::Value;
 
-use crate::client::{assert_same, echoed, open, patient, random, there_and_back, until_closed};
+use crate::client::{
+    assert_same, echoed, open, patient, random, there_and_back, until_closed, whole,
+};
 use crate::peers::{CLIENT, SERVER, are_here, command};
 use crate::program::{Ended, Folder, Output, PATIENCE, Program, Server, addr, netloom_under, run};
 use crate::told;
@@ -181,7 +183,7 @@ fn streams_and_datagrams_are_joined_where_messages_can_be_told_apart() {
     for word in ["one", "two"] {
         socket.send(word.as_bytes()).unwrap();
         let mut got = [0; 64];
-        let n = socket.recv(&mut got).unwrap();
+        let n = whole(|| socket.recv(&mut got)).unwrap();
         assert_eq!(&got[..n], word.as_bytes());
     }
     back.stop();

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::client::whole;
 use crate::peers::are_here;
 use crate::program::{Folder, PATIENCE, Program, Server, netloom, run};
 use crate::told;
@@ -62,7 +63,7 @@ fn until_it_answers(port: u16) {
     loop {
         // An earlier one may have been refused.
         let _ = client.send_to(b"there?", ("127.0.0.1", port));
-        if client.recv(&mut [0; 16]).is_ok() {
+        if whole(|| client.recv(&mut [0; 16])).is_ok() {
             return;
         }
         assert!(Instant::now() < over, "nothing answers at port {port}");
@@ -161,7 +162,7 @@ fn an_nginx_may_stand_before_us_and_behind_us() {
             }
             for (i, client) in clients.iter().enumerate() {
                 let mut back = [0; 8];
-                let len = client.recv(&mut back).unwrap();
+                let len = whole(|| client.recv(&mut back)).unwrap();
                 assert_eq!(
                     back[..len],
                     [i as u8, word],
@@ -173,16 +174,30 @@ fn an_nginx_may_stand_before_us_and_behind_us() {
     }
 }
 
+/// iperf3 cannot choose a port itself, and a free one may be taken before it
+/// comes: then it is started again.
+fn iperf3_server() -> (u16, Program) {
+    loop {
+        let port = free();
+        let mut server = Command::new("iperf3");
+        server.args(["-s", "-1", "--forceflush", "-p", &port.to_string()]);
+        let server = Program::start(&mut server);
+        let listens = server.stdout.until("listener, or its end", |said, ended| {
+            let listens = String::from_utf8_lossy(said).contains("Server listening");
+            (listens || ended).then_some(listens)
+        });
+        if listens {
+            return (port, server);
+        }
+    }
+}
+
 #[test]
 fn iperf3_measures_datagrams_through_us() {
     if !are_here(&["iperf3"]) {
         return;
     }
-    let target = free();
-    let mut server = Command::new("iperf3");
-    let server =
-        Program::start(server.args(["-s", "-1", "--forceflush", "-p", &target.to_string()]));
-    server.stdout.line("Server listening");
+    let (target, _server) = iperf3_server();
     // It controls over TCP what it measures over UDP, at the same port.
     let to = format!("tcp://127.0.0.1:{target}");
     let control = Server::netloom(&["forward", "tcp://127.0.0.1:0", &to]);
@@ -258,7 +273,7 @@ fn a_thousand_clients_at_once_each_hear_their_own() {
                 }
                 for (i, client) in some.iter().enumerate() {
                     let mut back = [0; 8];
-                    let len = client.recv(&mut back).unwrap();
+                    let len = whole(|| client.recv(&mut back)).unwrap();
                     assert_eq!(back[..len], [at as u8, i as u8, word]);
                 }
             }
@@ -289,7 +304,7 @@ fn clients_that_come_and_go_leave_nothing_behind() {
         for _ in 0..count {
             let client = plain();
             client.send_to(b"x", ("127.0.0.1", port)).unwrap();
-            client.recv(&mut [0; 8]).unwrap();
+            whole(|| client.recv(&mut [0; 8])).unwrap();
         }
     };
     come_and_go(2_000);
@@ -325,7 +340,7 @@ fn unix_datagrams_lead_to_udp_and_udp_to_unix_datagrams() {
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     client.send_to(b"from unix", folder.join("in")).unwrap();
     let mut back = [0; 64];
-    assert_eq!(client.recv(&mut back).unwrap(), 9);
+    assert_eq!(whole(|| client.recv(&mut back)).unwrap(), 9);
 
     let client = plain();
     client.connect(("127.0.0.1", port)).unwrap();
@@ -333,7 +348,7 @@ fn unix_datagrams_lead_to_udp_and_udp_to_unix_datagrams() {
         let bytes = vec![7; size];
         client.send(&bytes).unwrap();
         let mut back = vec![0; 65_535];
-        let len = client.recv(&mut back).unwrap();
+        let len = whole(|| client.recv(&mut back)).unwrap();
         assert!(back[..len] == bytes, "{size} bytes");
     }
     // Many at once: a unix socket's queue is short, and what waits is not lost.
@@ -341,7 +356,7 @@ fn unix_datagrams_lead_to_udp_and_udp_to_unix_datagrams() {
         client.send(&[word]).unwrap();
     }
     for word in 0..40_u8 {
-        assert_eq!(client.recv(&mut back).unwrap(), 1);
+        assert_eq!(whole(|| client.recv(&mut back)).unwrap(), 1);
         assert_eq!(back[0], word);
     }
     for server in [second, first, echo] {
@@ -366,7 +381,7 @@ fn what_is_said_to_a_group_goes_on_to_the_target() {
         "back",
     ]);
     let mut room = [0; 64];
-    let (len, from) = target.recv_from(&mut room).unwrap();
+    let (len, from) = whole(|| target.recv_from(&mut room)).unwrap();
     assert_eq!(&room[..len], b"hello");
     target.send_to(b"back", from).unwrap();
     let ended = client.end();
