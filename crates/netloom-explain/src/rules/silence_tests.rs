@@ -106,10 +106,7 @@ fn a_rule_for_the_port_is_named_and_none_is_refuted() {
     assert_eq!(verdict(&with, "as they come in"), Some(Likely), "{with}");
     answers.firewall = Some(Vec::new());
     let none = told(URL, silent(GROUP, &["eth0"]), &answers);
-    assert_eq!(
-        verdict(&none, "a rule of this host"),
-        Some(Verdict::Refuted)
-    );
+    assert_eq!(verdict(&none, "a rule of nftables"), Some(Verdict::Refuted));
 }
 
 #[test]

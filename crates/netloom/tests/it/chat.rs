@@ -1,7 +1,6 @@
 //! Chat with programs we did not write, over everything that carries it, and
 //! under attack.
 
-mod hosts;
 mod typing;
 
 use std::io::{BufRead, BufReader, Read, Write};
