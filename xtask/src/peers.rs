@@ -27,7 +27,6 @@ const DEBIAN: &[(&str, &str)] = &[
     ("dnsmasq-base", "dnsmasq"),
     ("bind9-dnsutils", "dig"),
     ("strace", "strace"),
-    ("haproxy", "/usr/sbin/haproxy"),
     ("nginx", NGINX),
     ("libnginx-mod-stream", NGINX_STREAM),
     ("haproxy", HAPROXY),
