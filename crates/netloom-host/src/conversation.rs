@@ -79,7 +79,7 @@ fn run(
     let task = converse(
         state.clone(),
         answer.clone(),
-        accepted,
+        Box::new(accepted),
         seated,
         ticket,
         core,
@@ -91,11 +91,13 @@ fn run(
     }
 }
 
-/// Boxed, because a connection that moves runs this again on another core.
+/// Boxed, because a connection that moves runs this again on another core. What
+/// stands in this future every connection pays for as long as it lives, so that
+/// what only its beginning needs is boxed apart.
 fn converse(
     state: Arc<ServiceState>,
     answer: Arc<Answer>,
-    accepted: Accepted,
+    accepted: Box<Accepted>,
     seated: Seated,
     ticket: Option<Ticket>,
     core: usize,
@@ -103,7 +105,7 @@ fn converse(
 ) -> BoxFuture<'static, ()> {
     Box::pin(async move {
         let moved_here = accepted.has_moved();
-        let conn = match accepted.attach() {
+        let conn = match attach(accepted) {
             Ok(conn) => conn.seated(seated.seat.clone()),
             Err(failure) => {
                 let service = state.name.clone();
@@ -119,7 +121,17 @@ fn converse(
         if !moved_here {
             opened(&state, &conn);
         }
-        let (result, told) = hold(&state, &answer, conn, core).await;
+        let crossed = match answer.stack.levels.len() {
+            1 => Ok(conn),
+            _ => Box::pin(cross(&state, &answer, conn)).await,
+        };
+        let (result, told) = match crossed {
+            Ok(conn) => {
+                let serving = answer.on_core(core).serve(conn, &state.cx);
+                (serving.await, answer.service.accounts())
+            }
+            Err(failure) => (Err(failure), false),
+        };
         match seated.seat.take_departure() {
             Some(leaving) => {
                 drop(ticket);
@@ -134,35 +146,17 @@ fn converse(
     })
 }
 
-/// Crosses the stack's layers within the greeting deadline, then serves; tells
-/// how it ended, and whether the service has told of it.
-async fn hold(
-    state: &ServiceState,
-    answer: &Answer,
-    conn: Conn,
-    core: usize,
-) -> (Result<(), Failure>, bool) {
-    let service = answer.on_core(core);
-    let conn = match answer.stack.levels.len() {
-        1 => conn,
-        _ => match cross(state, answer, conn).await {
-            Ok(conn) => conn,
-            Err(failure) => return (Err(failure), false),
-        },
-    };
-    (service.serve(conn, &state.cx).await, service.accounts())
+/// Here its box ends, and not with the conversation.
+fn attach(accepted: Box<Accepted>) -> Result<Conn, Failure> {
+    accepted.attach()
 }
 
 /// Puts the stack's layers on within the greeting deadline.
 async fn cross(state: &ServiceState, answer: &Answer, conn: Conn) -> Result<Conn, Failure> {
     let deadline = state.cx.limits().greet_timeout;
     let net = state.cx.net();
-    let greeted = Box::pin(
-        state
-            .cx
-            .timeout(deadline, net.answer(&answer.stack, conn, &state.cx)),
-    )
-    .await;
+    let crossing = net.answer(&answer.stack, conn, &state.cx);
+    let greeted = state.cx.timeout(deadline, crossing).await;
     let silent = || Failure::new(Stage::Greet, Side::Peer, Code::GREET_TIMEOUT);
     greeted.ok_or_else(silent)??.stream()
 }
