@@ -10,7 +10,7 @@ use netloom_base::{Event, Failure, Kind, Opens, SettingError};
 use netloom_protocol::{DatagramService, Framing, Measures, MessageService, Service};
 use netloom_transport::carry::{Until, carry};
 use netloom_transport::journal::Journal;
-use netloom_transport::{BoxFuture, Close, Conn, Cx, Net, Origin, Peer};
+use netloom_transport::{BoxFuture, Close, Conn, Cx, Net, Origin};
 
 use super::Choices;
 use super::account::Account;
@@ -196,10 +196,7 @@ impl Forwarder {
         pool: &Arc<Pool>,
         cx: &Cx,
     ) -> Reaching {
-        let client = match pool.needs_client().then(|| conn.peer()).flatten() {
-            Some(Peer::Ip(addr)) => Some(addr.ip()),
-            _ => None,
-        };
+        let client = pool.needs_client().then(|| conn.peer()?.ip()).flatten();
         // To know who comes costs two system calls; only a layer would tell it.
         let origin = pool.has_layers().then(|| Origin {
             server_name: name.or_else(|| conn.server_name().map(Box::from)),

@@ -131,10 +131,7 @@ impl FromDatagrams {
         cx: &Cx,
     ) {
         if !sessions.contains_key(client) {
-            let source = match &client.0 {
-                Peer::Ip(addr) => Some(addr.ip()),
-                Peer::Named(_) => None,
-            };
+            let source = client.0.ip();
             let permit = self
                 .guard
                 .try_permit()
@@ -251,10 +248,7 @@ impl Talk {
 
     async fn convey(&self, queue: &mut mpsc::Receiver<Vec<u8>>) {
         let (forwarder, cx) = (&*self.forwarder, &self.cx);
-        let source = match &self.client.0 {
-            Peer::Ip(addr) => Some(addr.ip()),
-            Peer::Named(_) => None,
-        };
+        let source = self.client.0.ip();
         let peer = || Some(self.client.0.clone());
         let journal = forwarder.access.journal();
         let mut account = Account::open(journal, cx, self.number, peer);
