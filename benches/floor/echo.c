@@ -5,22 +5,12 @@
  * all connections, TCP_NODELAY. A short write keeps its rest with the
  * connection and stops reading from it until the rest is gone.
  *
- * Usage: PROGRAM [PORT]; without, any port. Prints "listening PORT" on stdout. Built by `cargo xtask bench` with
- * `cc -O2`.
+ * Usage: PROGRAM [PORT]; without, any port. Prints "listening PORT" on stdout.
+ * Built by `cargo xtask bench` with `cc -O2`.
  */
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/tcp.h>
-#include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "floor.h"
+
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 struct rest {
     char *bytes;
@@ -30,20 +20,6 @@ struct rest {
 static char shared[64 * 1024];
 static struct rest *rests; /* by descriptor */
 static size_t rests_len;
-static int poller;
-
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static void watch(int op, int fd, uint32_t events)
-{
-    struct epoll_event event = {.events = events, .data.fd = fd};
-    if (epoll_ctl(poller, op, fd, &event) < 0)
-        die("epoll_ctl");
-}
 
 static void end(int fd)
 {
@@ -88,7 +64,7 @@ static void readable(int fd)
         if (!rest->bytes)
             die("malloc");
         memcpy(rest->bytes, shared + put_now, rest->to);
-        watch(EPOLL_CTL_MOD, fd, EPOLLOUT);
+        watch(EPOLL_CTL_MOD, fd, EPOLLOUT, (epoll_data_t){.fd = fd});
     }
 }
 
@@ -104,7 +80,7 @@ static void writable(int fd)
     if (rest->from == rest->to) {
         free(rest->bytes);
         rest->bytes = NULL;
-        watch(EPOLL_CTL_MOD, fd, EPOLLIN);
+        watch(EPOLL_CTL_MOD, fd, EPOLLIN, (epoll_data_t){.fd = fd});
     }
 }
 
@@ -120,43 +96,21 @@ static void welcome(int listener)
         }
         int on = 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        watch(EPOLL_CTL_ADD, fd, EPOLLIN);
+        watch(EPOLL_CTL_ADD, fd, EPOLLIN, (epoll_data_t){.fd = fd});
     }
 }
 
 int main(int argc, char **argv)
 {
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
-        die("getrlimit");
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-    rests_len = files.rlim_cur < 1048576 ? files.rlim_cur : 1048576;
-    rests = calloc(rests_len, sizeof *rests);
-    if (!rests)
-        die("calloc");
-
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    struct sockaddr_in here = {.sin_family = AF_INET,
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                               .sin_port = htons(argc > 1 ? atoi(argv[1]) : 0)};
-    socklen_t here_len = sizeof here;
-    if (listener < 0 || bind(listener, (struct sockaddr *)&here, sizeof here) < 0
-        || listen(listener, SOMAXCONN) < 0
-        || getsockname(listener, (struct sockaddr *)&here, &here_len) < 0)
+    rests = by_descriptor(sizeof *rests, &rests_len);
+    int listener = bound(SOCK_STREAM, argc > 1 ? atoi(argv[1]) : 0);
+    if (listen(listener, SOMAXCONN) < 0)
         die("listen");
-    poller = epoll_create1(EPOLL_CLOEXEC);
-    if (poller < 0)
-        die("epoll_create1");
-    watch(EPOLL_CTL_ADD, listener, EPOLLIN);
-    printf("listening %d\n", ntohs(here.sin_port));
-    fflush(stdout);
+    begin(listener, (epoll_data_t){.fd = listener});
 
     struct epoll_event events[256];
     for (;;) {
-        int n = epoll_wait(poller, events, 256, -1);
-        if (n < 0 && errno != EINTR)
-            die("epoll_wait");
+        int n = wait_for(events, 256);
         for (int i = 0; i < n; i++) {
             int fd = events[i].data.fd;
             if (fd == listener)

@@ -8,18 +8,9 @@
  * Usage: PROGRAM PORT; carries to 127.0.0.1:PORT. Prints "listening PORT"
  * on stdout. Built by `cargo xtask bench` with `cc -O2`.
  */
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
+#include "floor.h"
+
 #include <fcntl.h>
-#include <netinet/tcp.h>
-#include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #define PIPE_SIZE (1 << 20)
 
@@ -33,14 +24,7 @@ struct pair {
     struct way forth, back;
 };
 
-static int poller;
 static struct sockaddr_in target = {.sin_family = AF_INET};
-
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
 
 /* Moves what there is; 1 when this way is over, -1 when it broke. */
 static int pump(struct way *way)
@@ -80,14 +64,6 @@ static void open_pipe(struct way *way, int from, int to)
     fcntl(way->pipe[1], F_SETPIPE_SZ, PIPE_SIZE);
 }
 
-static void watch(int fd, struct pair *pair)
-{
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-                                .data.ptr = pair};
-    if (epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event) < 0)
-        die("epoll_ctl");
-}
-
 static void welcome(int listener)
 {
     int on = 1;
@@ -107,8 +83,9 @@ static void welcome(int listener)
         die("malloc");
     open_pipe(&pair->forth, client, server);
     open_pipe(&pair->back, server, client);
-    watch(client, pair);
-    watch(server, pair);
+    uint32_t edges = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    watch(EPOLL_CTL_ADD, client, edges, (epoll_data_t){.ptr = pair});
+    watch(EPOLL_CTL_ADD, server, edges, (epoll_data_t){.ptr = pair});
 }
 
 static void end(struct pair *pair)
@@ -130,26 +107,14 @@ int main(int argc, char **argv)
     target.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     target.sin_port = htons((uint16_t)atoi(argv[1]));
 
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    struct sockaddr_in here = {.sin_family = AF_INET,
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t here_len = sizeof here;
-    if (listener < 0 || bind(listener, (struct sockaddr *)&here, sizeof here) < 0
-        || listen(listener, SOMAXCONN) < 0
-        || getsockname(listener, (struct sockaddr *)&here, &here_len) < 0)
+    int listener = bound(SOCK_STREAM, 0);
+    if (listen(listener, SOMAXCONN) < 0)
         die("listen");
-    poller = epoll_create1(EPOLL_CLOEXEC);
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
-    if (poller < 0 || epoll_ctl(poller, EPOLL_CTL_ADD, listener, &event) < 0)
-        die("epoll");
-    printf("listening %d\n", ntohs(here.sin_port));
-    fflush(stdout);
+    begin(listener, (epoll_data_t){.ptr = NULL});
 
     struct epoll_event events[256];
     for (;;) {
-        int n = epoll_wait(poller, events, 256, -1);
-        if (n < 0 && errno != EINTR)
-            die("epoll_wait");
+        int n = wait_for(events, 256);
         for (int i = 0; i < n; i++) {
             struct pair *pair = events[i].data.ptr;
             if (!pair) {

@@ -7,15 +7,7 @@
  * Prints "listening PORT" on stdout. Built by `cargo xtask bench` with
  * `cc -O2`.
  */
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include "floor.h"
 
 enum { BATCH = 32, ROOM = 65535 + 65 };
 
@@ -24,30 +16,13 @@ static struct sockaddr_storage names[BATCH];
 static struct iovec parts[BATCH];
 static struct mmsghdr headers[BATCH];
 
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
 int main(void)
 {
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
-    struct sockaddr_in at = {.sin_family = AF_INET};
-    socklen_t len = sizeof at;
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof at) < 0 ||
-        getsockname(fd, (struct sockaddr *)&at, &len) < 0)
-        die("bind");
-    int poller = epoll_create1(0);
-    struct epoll_event event = {.events = EPOLLIN};
-    if (poller < 0 || epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event) < 0)
-        die("epoll");
-    printf("listening %d\n", ntohs(at.sin_port));
-    fflush(stdout);
+    int fd = bound(SOCK_DGRAM, 0);
+    begin(fd, (epoll_data_t){.fd = fd});
+    struct epoll_event event;
     for (;;) {
-        if (epoll_wait(poller, &event, 1, -1) < 0 && errno != EINTR)
-            die("epoll_wait");
+        wait_for(&event, 1);
         for (int i = 0; i < BATCH; i++) {
             parts[i].iov_base = bytes[i];
             parts[i].iov_len = ROOM;

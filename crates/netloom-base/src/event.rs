@@ -63,17 +63,6 @@ pub enum Event {
         /// The limit that turned them away, as its setting is called.
         limit: &'static str,
     },
-    /// Bytes went by, when somebody asked to see them.
-    Data {
-        /// The connection's number.
-        conn: u64,
-        /// Whether they came in or went out.
-        inbound: bool,
-        /// Who sent it, where several may: a datagram's sender.
-        from: Option<String>,
-        /// The bytes.
-        bytes: Vec<u8>,
-    },
     /// Anything else worth a line.
     Note(Box<dyn Record>),
     /// So many events were dropped because nobody read them in time.
@@ -132,7 +121,6 @@ impl Record for Event {
             Event::Closed { .. } => "closed",
             Event::Failed { .. } => "failed",
             Event::Refused { .. } => "refused",
-            Event::Data { .. } => "data",
             Event::Note(record) => record.kind(),
             Event::Lost(_) => "lost",
         }
@@ -191,19 +179,6 @@ impl Record for Event {
                 whose(to, service, None);
                 to.number("count", *count);
                 to.text("limit", limit);
-            }
-            Event::Data {
-                conn,
-                inbound,
-                from,
-                bytes,
-            } => {
-                to.number("conn", *conn);
-                to.text("dir", if *inbound { "in" } else { "out" });
-                if let Some(from) = from {
-                    to.text("from", from);
-                }
-                to.bytes(bytes);
             }
             Event::Note(record) => record.fields(to),
             Event::Lost(count) => to.number("count", *count),

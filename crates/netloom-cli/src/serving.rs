@@ -6,7 +6,9 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use netloom_base::{Code, Complaint, Event, Failure, Limits, Side, Stage, Timestamp};
 use netloom_explain::Asking;
-use netloom_host::{Plan, Prepared, Running, Written, check, notify::notify, os_net, start};
+use netloom_host::{
+    Plan, Prepared, Running, ServicePlan, Written, check, notify::notify, os_net, start,
+};
 use netloom_transport::cores::{Cores, Threads};
 use netloom_transport::cx::{Events, OsClock, Stamped};
 use netloom_transport::{Cx, Net, Shutdown};
@@ -16,7 +18,7 @@ use tokio::sync::oneshot;
 use crate::client::{Signals, explained, runtime, signals};
 use crate::contract::{Stop, asking, timeout, with_timeout};
 use crate::flags::{settings, with_keys};
-use crate::messages::with_carrying_flags;
+use crate::messages::{carried, with_carrying_flags};
 use crate::view::Face;
 
 /// Events that may wait to be shown. More are counted and told as lost.
@@ -59,6 +61,19 @@ pub(crate) fn with_running_flags(command: Command) -> Command {
 /// The limits that were given as flags.
 pub(crate) fn limits(matches: &ArgMatches) -> netloom_base::Settings {
     settings(matches, Limits::KEYS)
+}
+
+/// The plan that flags make of one service: its limits, what protocols read and
+/// what holds for the whole program are added to what its verb knows of it.
+pub(crate) fn plan(mut service: ServicePlan, matches: &ArgMatches) -> Plan {
+    service.settings.extend(carried(matches).iter().cloned());
+    service.limits = limits(matches);
+    Plan {
+        threads: threads(matches),
+        admin: admin(matches),
+        services: vec![service],
+        ..Plan::default()
+    }
 }
 
 /// The number of threads that was given as a flag.

@@ -34,7 +34,8 @@ pub trait DatagramService: Send + Sync {
         false
     }
 
-    /// Tells the figures it keeps besides those that every service has.
+    /// Tells the figures it keeps. Whoever gave it asks, as part of
+    /// [`Service::measure`](crate::Service::measure): nobody else does.
     fn measure(&self, to: &mut dyn Measures) {
         let _ = to;
     }

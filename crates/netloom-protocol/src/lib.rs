@@ -30,7 +30,7 @@ pub mod websocket;
 pub use datagrams::{Answer, Answering, DatagramService, Losses, each};
 pub use framed::{Framed, FramedService, Framing, LONGEST_MESSAGE, WithFraming};
 pub use greeting::{Greeted, Visit};
-pub use measures::Measures;
+pub use measures::{Figure, Labelled, Measures};
 pub use offer::Offer;
 pub use opening::Opening;
 pub use registry::{

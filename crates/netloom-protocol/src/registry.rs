@@ -170,6 +170,9 @@ mod tests {
     use std::collections::HashSet;
 
     use netloom_base::failure::catalogue;
+    use netloom_base::{Address, Opens, Role, Scheme, Schemes};
+    use netloom_transport::Transport;
+    use netloom_transport::tcp::Tcp;
 
     use super::*;
     use crate::service::from_fn;
@@ -207,6 +210,52 @@ mod tests {
                 .unwrap();
             let said = format!("`{name}` cannot carry a stream of bytes yet");
             assert_eq!(errors[0].to_string(), said);
+        }
+    }
+
+    /// A layer that gives messages and is no protocol.
+    static FRAMES: Card = Card {
+        name: "frames",
+        summary: "messages",
+        schemes: &[Scheme {
+            name: "frames",
+            over: &["tcp"],
+            default_port: None,
+        }],
+        address: Address::HostPort,
+        owns_path: false,
+        owns_query: false,
+        needs: Some(Kind::Stream),
+        gives: Kind::Messages,
+        encrypts: false,
+        rfcs: &[],
+        dial_keys: &[],
+        bind_keys: &[],
+        codes: &[],
+        opens: Opens::Either,
+    };
+
+    #[test]
+    fn what_gives_messages_is_refused_before_anybody_is_let_in() {
+        let endpoint = "frames://:7".parse().unwrap();
+        let schemes = Schemes::new([Tcp.card(), &FRAMES]);
+        let stack = schemes.stack(&endpoint, Role::Bind).unwrap();
+        let bytes = from_fn(|conn, cx| async move { crate::service::finish(conn, &cx).await });
+        let messages = crate::service::each_message(Nothing);
+        for offer in [Offer::Bytes(Arc::new(bytes)), Offer::Messages(messages)] {
+            for settings in [Settings::new(), Settings::new().with("framing", "lines")] {
+                let errors = answering(&stack, &offer, &settings).unwrap_err();
+                let said = "it is served over a stream, and this gives messages";
+                assert_eq!((&*errors[0].key, &*errors[0].message), ("on", said));
+            }
+        }
+    }
+
+    struct Nothing;
+
+    impl crate::Answer for Nothing {
+        fn answer<'r>(&'r self, _: &'r [u8], _: &Cx) -> Option<std::borrow::Cow<'r, [u8]>> {
+            None
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -127,6 +127,21 @@ pub enum Peer {
     Ip(SocketAddr),
     /// A path, a program, a process: whatever names it.
     Named(Box<str>),
+}
+
+impl Peer {
+    /// Its address with its port, where it has one.
+    pub fn addr(&self) -> Option<SocketAddr> {
+        match self {
+            Peer::Ip(addr) => Some(*addr),
+            Peer::Named(_) => None,
+        }
+    }
+
+    /// Its address alone, where it has one: what it is counted under.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.addr().map(|addr| addr.ip())
+    }
 }
 
 impl fmt::Display for Peer {

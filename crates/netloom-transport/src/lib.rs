@@ -14,6 +14,7 @@
 pub(crate) mod accept;
 pub mod addresses;
 pub(crate) mod ahead;
+pub(crate) mod below;
 pub(crate) mod blocking;
 pub mod conn;
 pub mod cx;

@@ -92,10 +92,7 @@ impl Accepted {
 
     /// The address to count it under.
     pub fn source(&self) -> Option<IpAddr> {
-        match &self.from {
-            Peer::Ip(addr) => Some(addr.ip()),
-            Peer::Named(_) => None,
-        }
+        self.from.ip()
     }
 
     /// Hands it the permit that was taken before it was accepted.

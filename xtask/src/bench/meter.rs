@@ -2,6 +2,8 @@
 
 use crate::Outcome;
 use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// CPU time of a process and its descendants, in nanoseconds. Taken from
 /// schedstat of every living thread, which counts exactly; `stat` counts in
@@ -54,6 +56,36 @@ pub(crate) fn descriptors(pid: u32) -> Outcome<usize> {
     fs::read_dir(&dir)
         .map(Iterator::count)
         .map_err(|e| format!("{dir}: {e}"))
+}
+
+/// How long a server may take to let go of what its clients left.
+const LETTING_GO: Duration = Duration::from_secs(10);
+/// Between two looks at what it holds.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The number of descriptors once it has been the same for a while.
+pub(crate) fn settled(pid: u32) -> Outcome<usize> {
+    let (mut last, mut same) = (descriptors(pid)?, 0);
+    let begun = Instant::now();
+    while same < 5 && begun.elapsed() < LETTING_GO {
+        thread::sleep(PAUSE);
+        let now = descriptors(pid)?;
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+    }
+    Ok(last)
+}
+
+/// The number of descriptors once it is at most `wanted`, or after a while.
+pub(crate) fn settled_at(pid: u32, wanted: usize) -> Outcome<usize> {
+    let begun = Instant::now();
+    loop {
+        let now = descriptors(pid)?;
+        if now <= wanted || begun.elapsed() > LETTING_GO {
+            return Ok(now);
+        }
+        thread::sleep(PAUSE);
+    }
 }
 
 /// The process and all that descend from it.

@@ -2,7 +2,6 @@
 //! flat, and after them the server has as many descriptors as before.
 
 use super::Proof;
-use super::idle::settled;
 use crate::Outcome;
 use crate::bench::server::{CHAT_NETLOOM, Programs};
 use crate::bench::{Load, meter};
@@ -20,7 +19,7 @@ pub(super) fn prove(proof: &Proof) -> Outcome<String> {
     let running = CHAT_NETLOOM.start(&programs)?;
     let (pid, address) = (running.pid(), running.address()?);
     drop(Load::chat(&programs, &address, 1, 1)?);
-    let before = settled(pid, 0)?;
+    let before = meter::settled(pid)?;
 
     let mut load = Load::chat(&programs, &address, CLIENTS, WINDOW)?;
     let open = meter::descriptors(pid)?;
@@ -51,7 +50,7 @@ pub(super) fn prove(proof: &Proof) -> Outcome<String> {
     }
     let cpu = (running.cpu_ns()? - cpu) as f64 / 1e9;
     drop(load);
-    let after = settled(pid, before)?;
+    let after = meter::settled_at(pid, before)?;
     if after > before {
         return Err(format!("{before} descriptors before, {after} after"));
     }

@@ -14,15 +14,13 @@ const BYTES: usize = 64;
 const PAUSE: Duration = Duration::from_secs(5);
 /// What private memory may grow by between the first look and the last.
 const GROWTH: u64 = 1024 * 1024;
-/// How long the server may take to close what its clients left.
-const CLOSING: Duration = Duration::from_secs(10);
 
 pub(super) fn prove(proof: &Proof) -> Outcome<String> {
     let programs = Programs::build(Some(proof.netloom()?))?;
     let running = NETLOOM.start(&programs)?;
     let (pid, address) = (running.pid(), running.address()?);
     Load::open(&programs, &address, 1, BYTES)?.run("last")?;
-    let before = settled(pid, 0)?;
+    let before = meter::settled(pid)?;
 
     let mut load = Load::open(&programs, &address, CONNS, BYTES)?;
     load.run("last")?;
@@ -54,7 +52,7 @@ pub(super) fn prove(proof: &Proof) -> Outcome<String> {
         }
     }
     drop(load);
-    let after = settled(pid, before)?;
+    let after = meter::settled_at(pid, before)?;
     if after > before {
         return Err(format!("{before} descriptors before, {after} after"));
     }
@@ -68,19 +66,4 @@ pub(super) fn prove(proof: &Proof) -> Outcome<String> {
         mib(most),
         slowest / 1e6
     ))
-}
-
-/// The number of descriptors once it is at most `wanted` (0: once it has been
-/// the same twice), or after ten seconds.
-pub(super) fn settled(pid: u32, wanted: usize) -> Outcome<usize> {
-    let begun = Instant::now();
-    let mut last = meter::descriptors(pid)?;
-    loop {
-        thread::sleep(Duration::from_millis(100));
-        let now = meter::descriptors(pid)?;
-        if now <= wanted || wanted == 0 && now == last || begun.elapsed() > CLOSING {
-            return Ok(now);
-        }
-        last = now;
-    }
 }

@@ -189,7 +189,8 @@ pub(super) fn pattern(from: u64, count: usize) -> Vec<u8> {
     (from..from + count as u64).map(byte).collect()
 }
 
-fn send(stream: &mut TcpStream, from: u64, size: u64) -> io::Result<()> {
+/// Says `size` bytes of what all of them say, from the byte `from` on.
+pub(super) fn send(stream: &mut TcpStream, from: u64, size: u64) -> io::Result<()> {
     let mut sent = 0;
     while sent < size {
         let bytes = pattern(from + sent, (size - sent).min(64 * 1024) as usize);

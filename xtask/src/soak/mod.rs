@@ -21,8 +21,6 @@ const CLIENTS: usize = 12;
 const PAUSE: Duration = Duration::from_secs(2);
 /// What private memory may grow by once every kind of flow has run.
 const GROWTH: u64 = 4 * 1024 * 1024;
-/// How long the forwarder may take to let go of what its clients left.
-const LETTING_GO: Duration = Duration::from_secs(10);
 
 /// Carries a mixture for `duration` and tells what was carried. `flags` are
 /// given to `netloom forward` besides.
@@ -41,7 +39,7 @@ pub(crate) fn soak(netloom: &Path, duration: Duration, flags: &[&str]) -> Outcom
     for kind in Kind::ALL {
         Flow::of(*kind, 1).run(&address)?;
     }
-    let before = settled(pid)?;
+    let before = meter::settled(pid)?;
 
     let over = AtomicBool::new(false);
     let tally = Tally::default();
@@ -63,7 +61,7 @@ pub(crate) fn soak(netloom: &Path, duration: Duration, flags: &[&str]) -> Outcom
         looked
     })?;
     let lasted = begun.elapsed();
-    let after = settled_at(pid, before)?;
+    let after = meter::settled_at(pid, before)?;
     if after > before {
         return Err(format!("{before} descriptors before, {after} after"));
     }
@@ -127,29 +125,4 @@ fn watch(pid: u32, duration: Duration, over: &AtomicBool) -> Outcome<Looked> {
         ));
     }
     Ok(looked)
-}
-
-/// The number of descriptors once it has been the same for a while.
-fn settled(pid: u32) -> Outcome<usize> {
-    let (mut last, mut same) = (meter::descriptors(pid)?, 0);
-    let begun = Instant::now();
-    while same < 5 && begun.elapsed() < LETTING_GO {
-        thread::sleep(Duration::from_millis(50));
-        let now = meter::descriptors(pid)?;
-        same = if now == last { same + 1 } else { 0 };
-        last = now;
-    }
-    Ok(last)
-}
-
-/// The number of descriptors once it is at most `wanted`, or after a while.
-fn settled_at(pid: u32, wanted: usize) -> Outcome<usize> {
-    let begun = Instant::now();
-    loop {
-        let now = meter::descriptors(pid)?;
-        if now <= wanted || begun.elapsed() > LETTING_GO {
-            return Ok(now);
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
 }

@@ -1,7 +1,7 @@
 //! The server behind the forwarder. The first byte of a connection says what
 //! it does; see [`Kind`](super::flows::Kind).
 
-use super::flows::{Kind, pattern};
+use super::flows::{Kind, send};
 use crate::Outcome;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -52,12 +52,12 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
             // Says everything only when the client has ended.
             let said = drain(&mut stream)?;
             stream.write_all(&said.to_le_bytes())?;
-            send(&mut stream, size)?;
+            send(&mut stream, 0, size)?;
             stream.shutdown(Shutdown::Write)
         }
         Some(Kind::ServerEndsFirst) => {
             // Ends, and still hears.
-            send(&mut stream, size)?;
+            send(&mut stream, 0, size)?;
             stream.shutdown(Shutdown::Write)?;
             drain(&mut stream).map(|_| ())
         }
@@ -78,14 +78,4 @@ fn echo(mut stream: TcpStream) -> io::Result<()> {
 
 fn drain(stream: &mut TcpStream) -> io::Result<u64> {
     io::copy(stream, &mut io::sink())
-}
-
-fn send(stream: &mut TcpStream, size: u64) -> io::Result<()> {
-    let mut sent = 0;
-    while sent < size {
-        let bytes = pattern(sent, (size - sent).min(64 * 1024) as usize);
-        stream.write_all(&bytes)?;
-        sent += bytes.len() as u64;
-    }
-    Ok(())
 }

@@ -7,13 +7,11 @@ use netloom_protocol::Measures;
 use super::Pool;
 
 impl Pool {
-    /// Tells how its targets stand and how many wait, each figure with these
-    /// labels besides its own.
-    pub fn measure(&self, labels: &[(&str, &str)], to: &mut dyn Measures) {
+    /// Tells how its targets stand and how many wait.
+    pub fn measure(&self, to: &mut dyn Measures) {
         for held in &self.list().held {
             let standing = &held.standing;
-            let mut labels = labels.to_vec();
-            labels.push(("target", standing.name.as_str()));
+            let labels = [("target", standing.name.as_str())];
             let up = f64::from(u8::from(standing.is_up()));
             to.gauge("netloom_target_up", "whether the target is up", &labels, up);
             to.gauge(
@@ -53,21 +51,21 @@ impl Pool {
         to.gauge(
             "netloom_targets_waiting",
             "connections that wait for a target",
-            labels,
+            &[],
             waiting,
         );
         let refused = self.line.refused.load(Relaxed);
         to.counter(
             "netloom_targets_refused_total",
             "connections that found too many waiting",
-            labels,
+            &[],
             refused,
         );
         let late = self.line.late.load(Relaxed);
         to.counter(
             "netloom_targets_late_total",
             "connections that waited too long for a target",
-            labels,
+            &[],
             late,
         );
     }

@@ -432,10 +432,7 @@ fn tick(cx: &Cx) -> Tick {
 
 /// The address somebody comes from.
 pub(super) fn source(peer: Option<&Peer>) -> Option<IpAddr> {
-    match peer {
-        Some(Peer::Ip(addr)) => Some(addr.ip().to_canonical()),
-        _ => None,
-    }
+    Some(peer?.ip()?.to_canonical())
 }
 
 /// The failure of a conversation that the chat ended.

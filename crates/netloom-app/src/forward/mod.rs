@@ -7,6 +7,7 @@ mod names;
 mod reach;
 mod service;
 mod targets;
+mod untold;
 
 use std::path::PathBuf;
 use std::sync::LazyLock;

@@ -7,10 +7,10 @@ use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
 use netloom_base::{Event, Failure, Kind, Opens, SettingError};
-use netloom_protocol::{DatagramService, Framing, Measures, MessageService, Service};
+use netloom_protocol::{DatagramService, Framing, Labelled, Measures, MessageService, Service};
 use netloom_transport::carry::{Until, carry};
 use netloom_transport::journal::Journal;
-use netloom_transport::{BoxFuture, Close, Conn, Cx, Net, Origin, Peer};
+use netloom_transport::{BoxFuture, Close, Conn, Cx, Net, Origin};
 
 use super::Choices;
 use super::account::Account;
@@ -115,12 +115,17 @@ impl Forwarder {
         one(first, names, each)
     }
 
-    /// Every pool that somebody may be led to.
+    /// Those that serve: one for each port of a set, or this one alone.
+    fn places(&self) -> impl Iterator<Item = &Forwarder> {
+        let own = [self].into_iter().filter(|_| self.each.is_empty());
+        own.chain(self.each.iter().map(|one| &**one))
+    }
+
+    /// Every pool that somebody may be led to: those of the places first.
     fn pools(&self) -> Vec<&Arc<Pool>> {
-        let own = [&self.pool].into_iter().filter(|_| self.each.is_empty());
+        let own = self.places().map(|one| &one.pool);
         let named = self.names.iter().flat_map(Names::pools);
-        let each = self.each.iter().map(|one| &one.pool);
-        own.chain(named).chain(each).collect()
+        own.chain(named).collect()
     }
 
     /// Carries one connection, and tells how it ended.
@@ -196,10 +201,7 @@ impl Forwarder {
         pool: &Arc<Pool>,
         cx: &Cx,
     ) -> Reaching {
-        let client = match pool.needs_client().then(|| conn.peer()).flatten() {
-            Some(Peer::Ip(addr)) => Some(addr.ip()),
-            _ => None,
-        };
+        let client = pool.needs_client().then(|| conn.peer()?.ip()).flatten();
         // To know who comes costs two system calls; only a layer would tell it.
         let origin = pool.has_layers().then(|| Origin {
             server_name: name.or_else(|| conn.server_name().map(Box::from)),
@@ -305,11 +307,17 @@ impl Service for Forwarder {
 
     fn measure(&self, to: &mut dyn Measures) {
         let pools = self.pools();
+        let mut places = self.places();
         for (nth, pool) in pools.iter().enumerate() {
             let nth = nth.to_string();
+            let label = [("pool", nth.as_str())];
             // Of one there is nothing to tell apart.
-            let labels = [("pool", nth.as_str())];
-            pool.measure(if pools.len() > 1 { &labels } else { &[] }, to);
+            let labels = if pools.len() > 1 { &label[..] } else { &[] };
+            let to = &mut Labelled { labels, to };
+            pool.measure(to);
+            if let Some(sessions) = places.next().and_then(|one| one.datagrams.get()) {
+                sessions.measure(to);
+            }
         }
     }
 

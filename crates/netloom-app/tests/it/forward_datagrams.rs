@@ -1,11 +1,12 @@
 //! `forward` from datagrams to datagrams, on the simulated network.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use netloom_app::kind;
-use netloom_base::{Event, Limits, Role, Settings};
-use netloom_protocol::{Answering, DatagramService, Measures};
+use netloom_base::{Event, Limits, Role, Settings, Value};
+use netloom_protocol::{Answering, Figure, Measures, Offer};
 use netloom_transport::cx::{OsClock, Stamped};
 use netloom_transport::datagrams::{recv, send};
 use netloom_transport::sim::Sim;
@@ -17,7 +18,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// A forwarder at `udp://server:7`, and what it tells.
 struct Forwarder {
     cx: Cx,
-    service: Arc<dyn DatagramService>,
+    offer: Offer,
     told: Receiver<Stamped>,
 }
 
@@ -26,8 +27,8 @@ impl Forwarder {
         let (events, told) = Events::queue(1024, true, Arc::new(OsClock::new()));
         let cx = sim.host("server").child(events, Limits::default());
         let offer = kind("forward").unwrap().build(&settings, cx.net()).unwrap();
-        let service = serve(&cx, "udp://server:7", &offer).await;
-        Forwarder { cx, service, told }
+        serve(&cx, "udp://server:7", &offer).await;
+        Forwarder { cx, offer, told }
     }
 
     /// What it told since the last call, in a word each.
@@ -53,10 +54,8 @@ impl Forwarder {
     }
 
     fn figure(&self, name: &str, label: &str) -> u64 {
-        let mut figures = Figures(Vec::new());
-        self.service.measure(&mut figures);
-        let all = figures.0.iter();
-        let mut own = all.filter(|(known, labels, _)| known == name && labels.contains(label));
+        let all = Figures::of(&self.offer).0.into_iter();
+        let mut own = all.filter(|(known, labels, _)| *known == name && labels.contains(label));
         own.next().unwrap().2
     }
 
@@ -65,20 +64,35 @@ impl Forwarder {
     }
 }
 
-struct Figures(Vec<(String, String, u64)>);
+/// Name, labels and value of each.
+struct Figures(Vec<(&'static str, String, u64)>);
 
-impl Measures for Figures {
-    fn counter(&mut self, name: &'static str, _: &'static str, labels: &[(&str, &str)], n: u64) {
-        self.0.push((name.to_owned(), format!("{labels:?}"), n));
-    }
-
-    fn gauge(&mut self, name: &'static str, _: &'static str, labels: &[(&str, &str)], n: f64) {
-        self.0
-            .push((name.to_owned(), format!("{labels:?}"), n as u64));
+impl Figures {
+    /// What whoever asks the whole service is told.
+    fn of(offer: &Offer) -> Self {
+        let mut figures = Figures(Vec::new());
+        offer.measure(&mut figures);
+        figures
     }
 }
 
-async fn serve(cx: &Cx, url: &str, offer: &netloom_protocol::Offer) -> Arc<dyn DatagramService> {
+impl Measures for Figures {
+    fn figure(
+        &mut self,
+        name: &'static str,
+        _: &'static str,
+        labels: &[(&str, &str)],
+        figure: Figure,
+    ) {
+        let value = match figure {
+            Figure::Counter(n) => n,
+            Figure::Gauge(n) => n as u64,
+        };
+        self.0.push((name, format!("{labels:?}"), value));
+    }
+}
+
+async fn serve(cx: &Cx, url: &str, offer: &Offer) {
     let stack = cx.net().stack(&url.parse().unwrap(), Role::Bind).unwrap();
     let answering = netloom_protocol::answering(&stack, offer, &Settings::new()).unwrap();
     let Answering::Datagrams(service) = answering else {
@@ -89,7 +103,6 @@ async fn serve(cx: &Cx, url: &str, offer: &netloom_protocol::Offer) -> Arc<dyn D
             (held.socket().unwrap().unwrap(), service.clone(), cx.clone());
         cx.spawn(async move { service.serve(socket, &there).await.unwrap() });
     }
-    service
 }
 
 /// An echo server on a host of its own, at port 9.
@@ -104,7 +117,7 @@ async fn echo(sim: &Sim, host: &str) {
 
 fn to(targets: &[&str]) -> Settings {
     let targets = targets.iter().map(|host| format!("udp://{host}:9").into());
-    Settings::new().with("to", netloom_base::Value::List(targets.collect()))
+    Settings::new().with("to", Value::List(targets.collect()))
 }
 
 /// A client on the host `name`.
@@ -366,4 +379,33 @@ fn datagrams_as_large_as_can_be_and_empty_ones_come_through() {
         let lost = |why| forwarder.figure("netloom_forward_datagrams_lost_total", why);
         assert_eq!(lost("unreached") + lost("overrun"), 0);
     });
+}
+
+#[test]
+fn each_port_of_a_set_has_figures_of_its_own() {
+    let sim = Sim::new(6);
+    sim.block_on(async {
+        let cx = sim.host("server");
+        let ports = Value::List(vec!["udp://target:9,10".into()]);
+        let settings = Settings::new().with("to", ports);
+        let offer = kind("forward").unwrap().build(&settings, cx.net()).unwrap();
+        for (nth, port) in [7, 8].into_iter().enumerate() {
+            let one = offer.nth(nth, 2).unwrap();
+            serve(&cx, &format!("udp://server:{port}"), &one).await;
+        }
+        echo(&sim, "target").await;
+        assert_eq!(client(&sim, "a").await.ask(b"x").await.unwrap(), b"x");
+
+        let Figures(all) = Figures::of(&offer);
+        let sessions = all
+            .iter()
+            .filter(|(name, ..)| *name == "netloom_forward_sessions_total");
+        let sessions: Vec<_> = sessions.map(|(_, of, n)| (of.as_str(), *n)).collect();
+        let (first, second) = (r#"[("pool", "0")]"#, r#"[("pool", "1")]"#);
+        assert_eq!(sessions, [(first, 1), (second, 0)]);
+        let different: HashSet<_> = all.iter().map(|(name, of, _)| (name, of)).collect();
+        assert_eq!(different.len(), all.len(), "one is told twice: {all:?}");
+        cx.shutdown().drain();
+    })
+    .unwrap();
 }

@@ -3,14 +3,13 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use netloom_app::kind;
 use netloom_base::{Key, Settings, Value};
-use netloom_host::{Plan, ServicePlan, Written};
+use netloom_host::{ServicePlan, Written};
 
 use super::{Verb, examples};
 use crate::as_bytes::carried_as_bytes;
 use crate::contract::Stop;
 use crate::flags::{settings, with_keys};
-use crate::messages::carried;
-use crate::serving::{admin, limits, serve, threads, with_serving_flags};
+use crate::serving::{plan, serve, with_serving_flags};
 use crate::view::Face;
 
 pub(super) struct Forward;
@@ -83,22 +82,14 @@ impl Verb for Forward {
             chosen.push("to", Value::List(list), None);
         }
         chosen.extend(settings(matches, &other_keys()).iter().cloned());
-        chosen.extend(carried(matches).iter().cloned());
         let service = ServicePlan {
             name: "forward".to_owned(),
             kind: "forward".into(),
             on: from.iter().map(|url| Written::from(*url)).collect(),
             settings: chosen,
-            limits: limits(matches),
-            kind_is_flag: false,
+            ..ServicePlan::default()
         };
-        let plan = Plan {
-            threads: threads(matches),
-            admin: admin(matches),
-            services: vec![service],
-            ..Plan::default()
-        };
-        serve(&plan, matches, face)
+        serve(&plan(service, matches), matches, face)
     }
 }
 

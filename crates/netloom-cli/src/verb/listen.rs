@@ -3,15 +3,15 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use netloom_app::{KINDS, ServiceKind};
 use netloom_base::{Key, Settings, Value};
-use netloom_host::{Plan, ServicePlan, Written};
+use netloom_host::{ServicePlan, Written};
 
 use super::{Verb, examples};
 use crate::connecting::{nobody_talks, with_record_flags, with_terminal_flags};
 use crate::contract::Stop;
 use crate::first_client::first_client;
 use crate::flags::{settings, with_keys};
-use crate::messages::{carried, nobody_types, with_typing_flags};
-use crate::serving::{admin, limits, serve, threads, with_serving_flags};
+use crate::messages::{nobody_types, with_typing_flags};
+use crate::serving::{plan, serve, with_serving_flags};
 use crate::view::Face;
 
 pub(super) struct Listen;
@@ -60,7 +60,11 @@ impl Verb for Listen {
             Some(kind) => {
                 nobody_types(matches)?;
                 nobody_talks(matches)?;
-                serve(&plan(*kind, &urls, matches), matches, face)
+                serve(
+                    &plan(service(*kind, &urls, matches), matches),
+                    matches,
+                    face,
+                )
             }
             None => first_client(&urls, matches, face),
         }
@@ -87,7 +91,7 @@ fn is_given(kind: &dyn ServiceKind, matches: &ArgMatches) -> bool {
     }
 }
 
-fn plan(kind: &dyn ServiceKind, urls: &[&str], matches: &ArgMatches) -> Plan {
+fn service(kind: &dyn ServiceKind, urls: &[&str], matches: &ArgMatches) -> ServicePlan {
     let mut chosen = Settings::new();
     if let (Some(key), Some(value)) = (
         main_key(kind),
@@ -99,19 +103,12 @@ fn plan(kind: &dyn ServiceKind, urls: &[&str], matches: &ArgMatches) -> Plan {
     for known in KINDS {
         chosen.extend(settings(matches, &other_keys(*known)).iter().cloned());
     }
-    chosen.extend(carried(matches).iter().cloned());
-    let service = ServicePlan {
+    ServicePlan {
         name: kind.name().to_owned(),
         kind: kind.name().into(),
         on: urls.iter().map(|url| Written::from(*url)).collect(),
         settings: chosen,
-        limits: limits(matches),
         kind_is_flag: true,
-    };
-    Plan {
-        threads: threads(matches),
-        admin: admin(matches),
-        services: vec![service],
-        ..Plan::default()
+        ..ServicePlan::default()
     }
 }

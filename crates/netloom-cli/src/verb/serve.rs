@@ -2,13 +2,12 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use netloom_app::{KINDS, kind};
-use netloom_host::{Plan, ServicePlan, Written};
+use netloom_host::{ServicePlan, Written};
 
 use super::{Verb, examples};
 use crate::contract::Stop;
 use crate::flags::{settings, with_keys};
-use crate::messages::carried;
-use crate::serving::{admin, limits, serve, threads, with_serving_flags};
+use crate::serving::{plan, serve, with_serving_flags};
 use crate::view::Face;
 
 pub(super) struct Serve;
@@ -61,23 +60,14 @@ impl Verb for Serve {
         let Some(kind) = kind(name) else {
             return Ok(());
         };
-        let mut chosen = settings(matches, kind.keys());
-        chosen.extend(carried(matches).iter().cloned());
         let urls = matches.get_many::<String>("on").into_iter().flatten();
         let service = ServicePlan {
             name: name.to_owned(),
             kind: name.into(),
             on: urls.map(|url| Written::from(url.as_str())).collect(),
-            settings: chosen,
-            limits: limits(matches),
-            kind_is_flag: false,
+            settings: settings(matches, kind.keys()),
+            ..ServicePlan::default()
         };
-        let plan = Plan {
-            threads: threads(matches),
-            admin: admin(matches),
-            services: vec![service],
-            ..Plan::default()
-        };
-        serve(&plan, matches, face)
+        serve(&plan(service, matches), matches, face)
     }
 }

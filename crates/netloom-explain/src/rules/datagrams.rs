@@ -136,37 +136,11 @@ fn rejected(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
         format!("{who} rejected the datagram"),
     );
     if answers.is_local(who) {
-        return draft
-            .cause(
-                "a firewall rule of this host rejects it",
-                Confirmed,
-                "the rejection came from this host's own address",
-            )
-            .fix(
-                "read the rules",
-                format!("{}nft list ruleset", sudo(answers)),
-            )
-            .done();
+        return draft.rejected_here("it", answers).done();
     }
-    let draft = if who == addr.ip() {
-        draft.cause(
-            "a firewall on that host rejects it",
-            Confirmed,
-            "a closed port is told in other words, and the host itself sent this",
-        )
-    } else {
-        draft.cause(
-            format!("{who}, a router or firewall on the way, rejects it"),
-            Confirmed,
-            "it names itself as the sender, and is not the destination",
-        )
-    };
+    let themselves = "a closed port is told in other words, and the host itself sent this";
     draft
-        .advice(format!(
-            "ask whoever runs {who} to let UDP port {} of {} pass",
-            addr.port(),
-            addr.ip()
-        ))
+        .rejected_by(who, addr, "UDP", themselves)
         .unchecked(
             "whether a program receives behind the rule",
             "the other end",

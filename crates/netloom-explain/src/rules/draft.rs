@@ -1,7 +1,7 @@
 //! Writing a diagnosis, and the words that several rules need.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use netloom_base::diagnosis::{Cause, Evidence, Fix, Unchecked, Verdict};
 use netloom_base::{Code, Diagnosis, Endpoint, Failure, Stage};
@@ -137,6 +137,41 @@ impl Draft {
             "root"
         };
         draft.unchecked(format!("which process holds inode {}", entry.inode), needs)
+    }
+
+    /// A rule of this host rejects `what`: the rejection came from here.
+    pub(super) fn rejected_here(self, what: &str, answers: &Answers) -> Self {
+        self.cause(
+            format!("a firewall rule of this host rejects {what}"),
+            Verdict::Confirmed,
+            "the rejection came from this host's own address",
+        )
+        .fix(
+            "read the rules",
+            format!("{}nft list ruleset", sudo(answers)),
+        )
+    }
+
+    /// `who` rejects what goes to `addr`: the host itself, which `because` tells
+    /// from a closed port, or somebody on the way; and whom to ask.
+    pub(super) fn rejected_by(
+        self,
+        who: IpAddr,
+        addr: SocketAddr,
+        protocol: &str,
+        because: &str,
+    ) -> Self {
+        let (text, because) = if who == addr.ip() {
+            ("a firewall on that host rejects it".to_owned(), because)
+        } else {
+            (
+                format!("{who}, a router or firewall on the way, rejects it"),
+                "it names itself as the sender, and is not the destination",
+            )
+        };
+        let (ip, port) = (addr.ip(), addr.port());
+        let ask = format!("ask whoever runs {who} to let {protocol} port {port} of {ip} pass");
+        self.cause(text, Verdict::Confirmed, because).advice(ask)
     }
 
     /// How to stop whoever holds a socket.

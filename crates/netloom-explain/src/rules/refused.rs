@@ -25,7 +25,6 @@ fn rejected(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
     let addr = target(failure)?;
     let icmp: Icmp = heard(failure, answers)?.icmp.filter(Icmp::is_policy)?;
     let who = icmp.from;
-    let port = addr.port();
     if answers.is_local(who) {
         return Draft::of(
             failure,
@@ -33,15 +32,7 @@ fn rejected(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
             "this host's own rules reject it",
         )
         .knows(icmp, "error queue")
-        .cause(
-            "a firewall rule of this host rejects the connection",
-            Confirmed,
-            "the rejection came from this host's own address",
-        )
-        .fix(
-            "read the rules",
-            format!("{}nft list ruleset", sudo(answers)),
-        )
+        .rejected_here("the connection", answers)
         .unchecked("which rule it is", "root: nft list ruleset")
         .done();
     }
@@ -51,24 +42,10 @@ fn rejected(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
         format!("{who} rejected the connection"),
     )
     .knows(icmp, "error queue");
-    let draft = if who == addr.ip() {
-        draft.cause(
-            "a firewall on that host rejects it",
-            Confirmed,
-            "a closed TCP port answers with a reset, not with ICMP, and the host itself sent this",
-        )
-    } else {
-        draft.cause(
-            format!("{who}, a router or firewall on the way, rejects it"),
-            Confirmed,
-            "it names itself as the sender, and is not the destination",
-        )
-    };
+    let themselves =
+        "a closed TCP port answers with a reset, not with ICMP, and the host itself sent this";
     draft
-        .advice(format!(
-            "ask whoever runs {who} to let TCP port {port} of {} pass",
-            addr.ip()
-        ))
+        .rejected_by(who, addr, "TCP", themselves)
         .unchecked("whether a program listens behind the rule", "the other end")
         .done()
 }

@@ -73,10 +73,8 @@ pub async fn visit(
 
     let mut story = begun(stack, &conn);
     let ends = conn.facts();
-    let addresses = match (&ends.local, &ends.peer) {
-        (Some(Peer::Ip(local)), Some(Peer::Ip(peer))) => Some((*local, *peer)),
-        _ => None,
-    };
+    let addr = |end: &Option<Peer>| end.as_ref().and_then(Peer::addr);
+    let addresses = addr(&ends.local).zip(addr(&ends.peer));
     story.told.extend(conn.learned().iter().filter_map(remark));
     let chain = conn.learned().iter().find_map(|fact| match fact {
         Fact::Chain(chain) => Some(chain.clone()),

@@ -10,12 +10,12 @@ mod text;
 use std::sync::{Arc, OnceLock, Weak};
 
 use netloom_base::{Failure, Opens};
-use netloom_protocol::{Measures, Service};
+use netloom_protocol::{Labelled, Measures, Service};
 use netloom_transport::cores::Cores;
 use netloom_transport::{BoxFuture, Conn, Cx};
 
 use crate::supervise::ServiceState;
-use text::{OfService, Text};
+use text::Text;
 
 /// Answers with figures.
 #[derive(Default)]
@@ -75,9 +75,9 @@ impl Admin {
 }
 
 fn of_service(state: &ServiceState, text: &mut Text) {
-    let of = &mut OfService {
-        service: &state.name,
-        text,
+    let of = &mut Labelled {
+        labels: &[("service", &*state.name)],
+        to: text,
     };
     let kind = [("kind", state.kind)];
     of.gauge("netloom_service_info", "The services that run.", &kind, 1.0);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use netloom_protocol::Measures;
+use netloom_protocol::{Figure, Measures};
 
 /// What the text is, for whoever asks over HTTP.
 pub(super) const TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -76,64 +76,25 @@ impl Text {
 }
 
 impl Measures for Text {
-    fn counter(
+    fn figure(
         &mut self,
         name: &'static str,
         help: &'static str,
         labels: &[(&str, &str)],
-        value: u64,
+        figure: Figure,
     ) {
-        self.sample((name, help, "counter"), labels, &value.to_string());
+        let (sort, value) = match figure {
+            Figure::Counter(value) => ("counter", value.to_string()),
+            Figure::Gauge(value) => ("gauge", format!("{value:?}")),
+        };
+        self.sample((name, help, sort), labels, &value);
     }
-
-    fn gauge(
-        &mut self,
-        name: &'static str,
-        help: &'static str,
-        labels: &[(&str, &str)],
-        value: f64,
-    ) {
-        self.sample((name, help, "gauge"), labels, &format!("{value:?}"));
-    }
-}
-
-/// The figures of one service: each of its labels stands behind the service's name.
-pub(super) struct OfService<'a> {
-    pub(super) service: &'a str,
-    pub(super) text: &'a mut Text,
-}
-
-impl Measures for OfService<'_> {
-    fn counter(
-        &mut self,
-        name: &'static str,
-        help: &'static str,
-        labels: &[(&str, &str)],
-        value: u64,
-    ) {
-        let labels = behind(self.service, labels);
-        self.text.counter(name, help, &labels, value);
-    }
-
-    fn gauge(
-        &mut self,
-        name: &'static str,
-        help: &'static str,
-        labels: &[(&str, &str)],
-        value: f64,
-    ) {
-        let labels = behind(self.service, labels);
-        self.text.gauge(name, help, &labels, value);
-    }
-}
-
-fn behind<'l>(service: &'l str, labels: &[(&'l str, &'l str)]) -> Vec<(&'l str, &'l str)> {
-    let own = std::iter::once(("service", service));
-    own.chain(labels.iter().copied()).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use netloom_protocol::Labelled;
+
     use super::*;
 
     #[test]
@@ -142,9 +103,9 @@ mod tests {
         text.gauge("b", "how much", &[], 0.5);
         text.counter("a_total", "how many", &[("service", "one")], 1);
         text.gauge("b", "how much", &[("core", "1")], 2.0);
-        let mut two = OfService {
-            service: "two",
-            text: &mut text,
+        let mut two = Labelled {
+            labels: &[("service", "two")],
+            to: &mut text,
         };
         two.counter("a_total", "how many", &[("code", "recv.reset")], 3);
         let expected = "\

@@ -48,10 +48,7 @@ pub(super) async fn tried(
         let text = "data connections were not checked: the control connection has no address";
         return Ok(vec![tell(text, "getpeername")]);
     };
-    let local = match facts.local {
-        Some(Peer::Ip(local)) => Some(local.ip()),
-        _ => None,
-    };
+    let local = facts.local.as_ref().and_then(Peer::ip);
     let mut all = Vec::new();
     let mut tries = Vec::new();
     opening.renew();

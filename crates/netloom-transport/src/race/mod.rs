@@ -21,7 +21,7 @@ use netloom_base::{Code, Failure, Side, Stack, Stage};
 use crate::addresses::scoped;
 use crate::conn::{Conn, Io};
 use crate::cx::Cx;
-use crate::net::Opened;
+use crate::net::{Found, Opened};
 use outcome::{broken_family, most_telling};
 pub(crate) use stagger::{Run, stagger};
 
@@ -79,23 +79,8 @@ where
     T: Io + 'static,
     F: Future<Output = Result<T, Failure>>,
 {
-    let began = cx.now();
-    let found = cx.net().resolve(host, cx).await;
-    let mut steps = Vec::new();
-    if let Host::Name(name) = host {
-        steps.push(Step {
-            stage: Stage::Resolve,
-            to: name.clone(),
-            failed: found.as_ref().err().map(Failure::code),
-            took: cx.now() - began,
-        });
-    }
-    let found = match found {
-        Ok(found) => found,
-        Err(failure) => return Err(failure.after(steps)),
-    };
-    steps.extend(found.steps);
-
+    let found = Found::of(host, cx).await?;
+    let mut steps = found.steps;
     let mut field = Vec::new();
     for ip in line_up(found.addresses, host, source).map_err(|f| f.after(steps.clone()))? {
         field.push(scoped(ip, port, host)?);

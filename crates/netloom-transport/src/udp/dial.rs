@@ -7,7 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use netloom_base::endpoint::Host;
-use netloom_base::failure::{Fact, Step};
+use netloom_base::failure::Fact;
 use netloom_base::{Code, Failure, Side, Stack, Stage};
 use socket2::Socket;
 
@@ -19,28 +19,14 @@ use super::options::{DialOptions, make, option};
 use crate::addresses::scoped;
 use crate::conn::Peer;
 use crate::cx::Cx;
-use crate::net::{Opened, mistakes};
+use crate::net::{Found, Opened, mistakes};
 
 pub(super) async fn dial(stack: &Stack, cx: &Cx) -> Result<Opened, Failure> {
     let options =
         DialOptions::read(&stack.transport().settings).map_err(|e| mistakes(stack, &e))?;
     let host = stack.endpoint.host();
     let port = stack.port().unwrap_or(0);
-    let began = cx.now();
-    let found = cx.net().resolve(host, cx).await;
-    let step = |failed| match host {
-        Host::Name(name) => vec![Step {
-            stage: Stage::Resolve,
-            to: name.clone(),
-            failed,
-            took: cx.now() - began,
-        }],
-        _ => Vec::new(),
-    };
-    let found = found.map_err(|failure| {
-        let steps = step(Some(failure.code()));
-        failure.after(steps)
-    })?;
+    let found = Found::of(host, cx).await?;
     let source = options.source.map(|source| source.0);
     let fits = |ip: &std::net::IpAddr| source.is_none_or(|own| own.is_ipv4() == ip.is_ipv4());
     let mut failed = None;
@@ -56,14 +42,14 @@ pub(super) async fn dial(stack: &Stack, cx: &Cx) -> Result<Opened, Failure> {
             }
             // Only the lack of a way is a reason to try the next.
             Err(failure) if failure.code() == Code::CONNECT_NO_ROUTE => failed = Some(failure),
-            Err(failure) => return Err(failure.after(step(None))),
+            Err(failure) => return Err(failure.after(found.steps)),
         }
     }
     let nothing = || {
         Failure::new(Stage::Resolve, Side::Us, Code::RESOLVE_NO_FAMILY)
             .message("the host has no address of the family it is to be dialled from")
     };
-    Err(failed.unwrap_or_else(nothing).after(step(None)))
+    Err(failed.unwrap_or_else(nothing).after(found.steps))
 }
 
 async fn towards(

@@ -72,10 +72,6 @@ impl Mailbox {
 
     fn failed(&self, error: io::Error, to: Option<&Peer>, bytes: Option<usize>) -> Failure {
         let fd = self.socket.as_fd();
-        let ip = |peer: &Peer| match peer {
-            Peer::Ip(addr) => Some(*addr),
-            Peer::Named(_) => None,
-        };
         let to = to
             .or(self.manner.connected.as_ref())
             .or(self.manner.default_to.as_ref());
@@ -83,7 +79,7 @@ impl Mailbox {
             return unix_failure(error, name);
         }
         let known = Known {
-            to: to.and_then(ip),
+            to: to.and_then(Peer::addr),
             bytes,
             icmp: self.manner.armed.then(|| errqueue::read(fd)).flatten(),
             mtu: mtu(fd, self.manner.v6),
@@ -325,11 +321,7 @@ impl Datagrams for Mailbox {
     }
 
     fn facts(&self) -> ConnFacts {
-        let peer = self.manner.connected.clone();
-        ConnFacts {
-            local: self.manner.local.clone(),
-            peer: peer.or_else(|| self.manner.default_to.clone()),
-        }
+        self.manner.facts()
     }
 
     fn lost(&self) -> Lost {

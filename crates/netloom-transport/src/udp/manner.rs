@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use netloom_base::failure::Fact;
 
-use crate::conn::Peer;
+use crate::conn::{ConnFacts, Peer};
 use crate::datagrams::LARGEST;
 
 /// What kind of socket it is, and what was asked of it.
@@ -44,6 +44,16 @@ impl Default for Manner {
             broadcast: false,
             room: LARGEST,
             learned: Vec::new(),
+        }
+    }
+}
+
+impl Manner {
+    /// The addresses of both ends, as far as there are such.
+    pub(super) fn facts(&self) -> ConnFacts {
+        ConnFacts {
+            local: self.local.clone(),
+            peer: self.connected.clone().or_else(|| self.default_to.clone()),
         }
     }
 }

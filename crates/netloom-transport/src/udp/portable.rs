@@ -29,10 +29,7 @@ impl Mailbox {
     }
 
     fn target(&self, to: Option<&Peer>) -> Option<SocketAddr> {
-        match to.or(self.manner.default_to.as_ref())? {
-            Peer::Ip(addr) => Some(*addr),
-            Peer::Named(_) => None,
-        }
+        to.or(self.manner.default_to.as_ref())?.addr()
     }
 
     fn failed(&self, error: std::io::Error, bytes: Option<usize>) -> Failure {
@@ -97,11 +94,7 @@ impl Datagrams for Mailbox {
     }
 
     fn facts(&self) -> ConnFacts {
-        let peer = self.manner.connected.clone();
-        ConnFacts {
-            local: self.manner.local.clone(),
-            peer: peer.or_else(|| self.manner.default_to.clone()),
-        }
+        self.manner.facts()
     }
 
     fn room(&self) -> usize {

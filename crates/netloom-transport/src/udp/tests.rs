@@ -44,10 +44,7 @@ async fn take(cx: &Cx, socket: &mut dyn Datagrams, batch: &mut Batch) {
 }
 
 fn ip(peer: &Peer) -> std::net::SocketAddr {
-    match peer {
-        Peer::Ip(addr) => *addr,
-        Peer::Named(name) => panic!("{name} is no address"),
-    }
+    peer.addr().unwrap()
 }
 
 #[tokio::test]

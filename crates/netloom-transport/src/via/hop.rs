@@ -12,7 +12,7 @@ use netloom_wire::socks::{Login, Protocol, Target};
 use super::{cards, wrong};
 use crate::addresses::scoped;
 use crate::cx::Cx;
-use crate::net::{complaint, mistakes};
+use crate::net::{Found, complaint, mistakes};
 use crate::way::{DIRECT, VIA};
 
 settings! {
@@ -191,27 +191,15 @@ impl Hop {
         if self.options.resolve == Resolve::There {
             return Ok((Target::Name(name.to_owned(), port), Vec::new()));
         }
-        let began = cx.now();
-        let found = cx.net().resolve(host, cx).await;
-        let mut steps = vec![Step {
-            stage: Stage::Resolve,
-            to: name.to_owned(),
-            failed: found.as_ref().err().map(Failure::code),
-            took: cx.now() - began,
-        }];
-        let found = match found {
-            Ok(found) => found,
-            Err(failure) => return Err(failure.after(steps)),
-        };
-        steps.extend(found.steps);
+        let found = Found::of(host, cx).await?;
         // SOCKS4 has no IPv6, so there an IPv4 address is looked for first.
         let v4_only = self.protocol().0 == Protocol::Socks4a;
         let first = found.addresses.iter().find(|ip| !v4_only || ip.is_ipv4());
         let Some(ip) = first.or(found.addresses.first()) else {
             let failure = Failure::new(Stage::Resolve, Side::Peer, Code::RESOLVE_NO_ADDRESS);
-            return Err(failure.after(steps));
+            return Err(failure.after(found.steps));
         };
-        Ok((Target::Address(scoped(*ip, port, host)?), steps))
+        Ok((Target::Address(scoped(*ip, port, host)?), found.steps))
     }
 
     /// Who asks. The file is read now: what is not dialled needs no password.

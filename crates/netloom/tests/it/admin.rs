@@ -4,14 +4,9 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::Command;
 
-use crate::client::{echoed, open, until_closed};
-use crate::peers::are_here;
+use crate::client::{echoed, open, patient_udp, until_closed, whole};
+use crate::peers::{VENV, are_here};
 use crate::program::{Folder, Program, Server, addr, netloom, run};
-
-const VENV: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../target/peers/venv/bin/python"
-);
 
 /// Reads the figures with the parser that Prometheus's own Python client has.
 const READ: &str = r#"
@@ -103,6 +98,43 @@ fn a_failure_is_counted_under_its_code() {
     let line = r#"netloom_service_failures_total{service="admin",code="recv.partial"} 1"#;
     let told = figures(admin);
     assert!(told.contains(line), "{told}");
+    server.stop();
+}
+
+#[test]
+fn sessions_of_datagrams_are_told_once() {
+    let target = patient_udp();
+    let to = format!("udp://{}", target.local_addr().unwrap());
+    let args = ["forward", "udp://127.0.0.1:0", &to];
+    // On one thread an answer is counted before anything else is answered.
+    let more = ["--admin", "tcp://127.0.0.1:0", "--threads", "1"];
+    let server = Server::start(netloom().args(args).args(more), 2);
+    let at = addr(server.endpoints[0].trim_start_matches("udp://"));
+    let (one, other) = (patient_udp(), patient_udp());
+    for client in [&one, &other, &one] {
+        client.send_to(b"there", at).unwrap();
+        let (_, session) = whole(|| target.recv_from(&mut [0; 16])).unwrap();
+        target.send_to(b"back", session).unwrap();
+        assert_eq!(whole(|| client.recv(&mut [0; 16])).unwrap(), 4);
+    }
+    let told = figures(addr(&server.endpoints[1]));
+    let told = told
+        .lines()
+        .filter(|line| line.starts_with("netloom_forward_"));
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            r#"netloom_forward_datagrams_lost_total{service="forward",why="full"} 0"#,
+            r#"netloom_forward_datagrams_lost_total{service="forward",why="source"} 0"#,
+            r#"netloom_forward_datagrams_lost_total{service="forward",why="unreached"} 0"#,
+            r#"netloom_forward_datagrams_lost_total{service="forward",why="overrun"} 0"#,
+            r#"netloom_forward_datagrams_total{service="forward",direction="forth"} 3"#,
+            r#"netloom_forward_datagrams_total{service="forward",direction="back"} 3"#,
+            r#"netloom_forward_session_failures_total{service="forward"} 0"#,
+            r#"netloom_forward_sessions{service="forward"} 2.0"#,
+            r#"netloom_forward_sessions_total{service="forward"} 2"#,
+        ]
+    );
     server.stop();
 }
 

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use serde_json::Value;
 
-use crate::client::{open, patient, until_closed};
+use crate::client::{free_port, open, patient, until_closed};
 use crate::peers::are_here;
 use crate::program::{Folder, Program, Server};
 use crate::told;
@@ -160,9 +160,7 @@ fn a_target_that_refuses_is_left_out_without_any_check_and_comes_back() {
     }
     let a = Target::start("a", 0);
     // A port that nobody has, but that can be had later.
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+    let port = free_port();
     let refusing = format!("tcp://127.0.0.1:{port}");
     let args = format!(
         "forward tcp://127.0.0.1:0 {refusing} {} --json --eject-for 200ms --eject-most 200ms",

@@ -4,10 +4,11 @@
 mod typing;
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpStream, UdpSocket};
+use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 
+use crate::client::patient_udp;
 use crate::peers::are_here;
 use crate::program::{Folder, PATIENCE, Program, Server, addr, netloom, run};
 use crate::told;
@@ -321,8 +322,7 @@ fn datagrams_have_members_too_and_strangers_get_little() {
         .unwrap()
         .to_owned();
     let mut anna = Plain::named(&server, "anna");
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let socket = patient_udp();
     let mut room = [0; 4096];
     let mut hear = |begin: &str| loop {
         let read = socket.recv(&mut room).unwrap();

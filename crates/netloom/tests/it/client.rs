@@ -1,7 +1,7 @@
 //! Clients made of plain sockets.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 
 use crate::program::PATIENCE;
 
@@ -25,6 +25,24 @@ pub(crate) fn patient(stream: TcpStream) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream
+}
+
+/// A socket for datagrams on which nothing waits for ever.
+pub(crate) fn patient_udp() -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
+}
+
+/// A TCP port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// A UDP port that was free a moment ago.
+pub(crate) fn free_udp_port() -> u16 {
+    patient_udp().local_addr().unwrap().port()
 }
 
 /// Sends `bytes` and the end of them, and gives all that comes back.

@@ -2,11 +2,11 @@
 //! told when they do not arrive.
 
 use std::io::Write;
-use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::client::{free_udp_port, patient_udp};
 use crate::peers::are_here;
 use crate::program::{Folder, PATIENCE, Program, Server, netloom, run};
 use crate::told;
@@ -20,18 +20,6 @@ const ASK: &str = "import socket, sys\nhost, port = sys.argv[1], int(sys.argv[2]
 /// Host and port of a `udp://` endpoint.
 fn addr(url: &str) -> std::net::SocketAddr {
     url.strip_prefix("udp://").unwrap().parse().unwrap()
-}
-
-/// A socket of ours that never waits for ever.
-fn plain() -> UdpSocket {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    socket
-}
-
-/// A port that nobody has open now.
-fn closed() -> u16 {
-    plain().local_addr().unwrap().port()
 }
 
 #[test]
@@ -98,7 +86,7 @@ fn we_ask_a_python_and_a_socat_echo() {
     assert_eq!(ended.text(), lines, "{}", ended.stderr);
 
     // It does not tell which port the kernel chose, so it gets one that was free.
-    let port = closed();
+    let port = free_udp_port();
     let place = format!("UDP4-RECVFROM:{port},bind=127.0.0.1");
     let mut socat = Command::new("socat");
     let socat = Program::start(socat.args(["-d", "-d", &place, "EXEC:cat"]));
@@ -114,7 +102,7 @@ fn we_ask_a_python_and_a_socat_echo() {
 #[test]
 fn a_closed_port_is_explained_at_once() {
     let began = Instant::now();
-    let url = format!("udp://127.0.0.1:{}", closed());
+    let url = format!("udp://127.0.0.1:{}", free_udp_port());
     let ended = run(["connect", &url, "--send", "x", "--timeout", "20s"], b"");
     assert_eq!(ended.code, Some(1));
     assert!(
@@ -165,7 +153,7 @@ fn drops_are_told_while_it_goes_on() {
         assert!(kill.success());
     };
     signal("-STOP");
-    let client = plain();
+    let client = patient_udp();
     for _ in 0..100 {
         client.send_to(&[0; 1000], to).unwrap();
     }
@@ -186,7 +174,7 @@ fn drops_are_told_while_it_goes_on() {
 fn listening_talks_to_the_first_who_sends() {
     let mut server = Server::netloom(&["listen", "udp://127.0.0.1:0"]);
     let to = addr(server.endpoint());
-    let (first, second) = (plain(), plain());
+    let (first, second) = (patient_udp(), patient_udp());
     first.send_to(b"hello\n", to).unwrap();
     server.program.stdout.line("hello");
     let name = first.local_addr().unwrap();
@@ -213,7 +201,7 @@ fn listening_talks_to_the_first_who_sends() {
 fn keep_hears_everybody_and_each_record_says_whom() {
     let server = Server::netloom(&["listen", "udp://127.0.0.1:0", "--keep", "--json"]);
     let to = addr(server.endpoint());
-    let clients = [plain(), plain()];
+    let clients = [patient_udp(), patient_udp()];
     for (i, client) in clients.iter().enumerate() {
         client.send_to(format!("{i}").as_bytes(), to).unwrap();
     }
@@ -226,7 +214,7 @@ fn keep_hears_everybody_and_each_record_says_whom() {
 
 #[test]
 fn silence_ends_it_well_unless_an_answer_was_wanted() {
-    let silent = plain();
+    let silent = patient_udp();
     let url = format!("udp://{}", silent.local_addr().unwrap());
     let ended = run(["connect", &url, "--send", "x"], b"");
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
@@ -250,7 +238,7 @@ fn silence_ends_it_well_unless_an_answer_was_wanted() {
 
 #[test]
 fn a_pipe_is_cut_into_blocks_that_pass_everywhere() {
-    let server = plain();
+    let server = patient_udp();
     let url = format!("udp://{}", server.local_addr().unwrap());
     let text: Vec<u8> = (0..5000_u32).map(|i| b'a' + (i % 26) as u8).collect();
     let mut client = Program::netloom(["connect", &url]);
@@ -267,7 +255,7 @@ fn a_pipe_is_cut_into_blocks_that_pass_everywhere() {
 
 #[test]
 fn one_datagram_is_sent_also_when_it_is_empty() {
-    let server = plain();
+    let server = patient_udp();
     let url = format!("udp://{}", server.local_addr().unwrap());
     let ended = run(["connect", &url, "--send", ""], b"");
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);

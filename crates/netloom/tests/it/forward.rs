@@ -1,12 +1,13 @@
 //! `forward` between programs we did not write, and what it tells of them.
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
 
 use crate::client::{
-    assert_same, echoed, open, patient, random, there_and_back, until_closed, whole,
+    assert_same, echoed, free_port, open, patient, patient_udp, random, there_and_back,
+    until_closed, whole,
 };
 use crate::peers::{CLIENT, SERVER, are_here, command};
 use crate::program::{Ended, Folder, Output, PATIENCE, Program, Server, addr, netloom_under, run};
@@ -126,7 +127,7 @@ fn ranges_of_ports_are_paired_by_place() {
     let first = Server::netloom(&["listen", "tcp://127.0.0.1:0", "--reply", "first"]);
     let second = Server::netloom(&["listen", "tcp://127.0.0.1:0", "--reply", "second"]);
     let ports = format!("{},{}", first.addr().port(), second.addr().port());
-    let (one, other) = (free(), free());
+    let (one, other) = (free_port(), free_port());
     let both = format!("tcp://127.0.0.1:{one},{other}");
     let mut command = crate::program::netloom();
     command.args(["forward", &both, &format!("tcp://127.0.0.1:{ports}")]);
@@ -144,12 +145,6 @@ fn ranges_of_ports_are_paired_by_place() {
     for at in &server.endpoints {
         assert_eq!(until_closed(&mut open(addr(at))), b"first");
     }
-}
-
-/// A port that was free a moment ago.
-fn free() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 #[test]
@@ -177,9 +172,8 @@ fn streams_and_datagrams_are_joined_where_messages_can_be_told_apart() {
     ];
     let back = Server::netloom(&words);
     let at = back.endpoint().replace("udp://", "");
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let socket = patient_udp();
     socket.connect(&at).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     for word in ["one", "two"] {
         socket.send(word.as_bytes()).unwrap();
         let mut got = [0; 64];

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::client::whole;
+use crate::client::{free_udp_port, patient_udp, whole};
 use crate::peers::are_here;
 use crate::program::{Folder, PATIENCE, Program, Server, netloom, run};
 use crate::told;
@@ -23,17 +23,6 @@ fn python(port: u16) -> (Program, u16) {
     let program = Program::start(command.args(["-c", ECHO, "127.0.0.1", &port.to_string()]));
     let port = program.stdout.line("").parse().unwrap();
     (program, port)
-}
-
-/// A port that nobody has open now.
-fn free() -> u16 {
-    plain().local_addr().unwrap().port()
-}
-
-fn plain() -> UdpSocket {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    socket
 }
 
 fn forward(to: &str, more: &[&str]) -> (Server, u16) {
@@ -101,7 +90,7 @@ fn a_socat_is_a_target_as_any_other() {
     if !are_here(&["socat"]) {
         return;
     }
-    let target = free();
+    let target = free_udp_port();
     let mut socat = Command::new("socat");
     let place = format!("UDP4-RECVFROM:{target},bind=127.0.0.1,fork");
     let socat = Program::start(socat.args(["-d", "-d", &place, "EXEC:cat"]));
@@ -129,7 +118,7 @@ fn an_nginx_may_stand_before_us_and_behind_us() {
     let (_echo, target) = python(0);
     for nginx_is_first in [true, false] {
         let folder = Folder::new();
-        let at = free();
+        let at = free_udp_port();
         let (server, port, leads_to) = if nginx_is_first {
             let (server, port) = forward(&format!("udp://127.0.0.1:{target}"), &[]);
             (server, at, port)
@@ -153,7 +142,7 @@ fn an_nginx_may_stand_before_us_and_behind_us() {
         ]);
         let _nginx = Program::start(&mut nginx);
         until_it_answers(port);
-        let clients: Vec<UdpSocket> = (0..20).map(|_| plain()).collect();
+        let clients: Vec<UdpSocket> = (0..20).map(|_| patient_udp()).collect();
         for word in 0..10_u8 {
             for (i, client) in clients.iter().enumerate() {
                 client
@@ -178,7 +167,7 @@ fn an_nginx_may_stand_before_us_and_behind_us() {
 /// comes: then it is started again.
 fn iperf3_server() -> (u16, Program) {
     loop {
-        let port = free();
+        let port = free_udp_port();
         let mut server = Command::new("iperf3");
         server.args(["-s", "-1", "--forceflush", "-p", &port.to_string()]);
         let server = Program::start(&mut server);
@@ -240,10 +229,10 @@ fn a_closed_target_is_told_with_its_code_and_heals_when_it_is_back() {
     if !are_here(&["python3"]) {
         return;
     }
-    let target = free();
+    let target = free_udp_port();
     let to = format!("udp://127.0.0.1:{target}");
     let (server, port) = forward(&to, &["--json"]);
-    let client = plain();
+    let client = patient_udp();
     client.send_to(b"x", ("127.0.0.1", port)).unwrap();
     let said = server.program.stdout.line("send.refused.no-listener");
     let failed = told::line(&said);
@@ -262,7 +251,7 @@ fn a_thousand_clients_at_once_each_hear_their_own() {
     let echo = Server::netloom(&["listen", "udp://127.0.0.1:0", "--echo"]);
     for threads in ["1", "3"] {
         let (server, port) = forward(echo.endpoint(), &["--threads", threads]);
-        let clients: Vec<UdpSocket> = (0..1000).map(|_| plain()).collect();
+        let clients: Vec<UdpSocket> = (0..1000).map(|_| patient_udp()).collect();
         for word in 0..3_u8 {
             // As many at once as receive buffers have room for.
             for (at, some) in clients.chunks(100).enumerate() {
@@ -302,7 +291,7 @@ fn clients_that_come_and_go_leave_nothing_behind() {
     };
     let come_and_go = |count: usize| {
         for _ in 0..count {
-            let client = plain();
+            let client = patient_udp();
             client.send_to(b"x", ("127.0.0.1", port)).unwrap();
             whole(|| client.recv(&mut [0; 8])).unwrap();
         }
@@ -342,7 +331,7 @@ fn unix_datagrams_lead_to_udp_and_udp_to_unix_datagrams() {
     let mut back = [0; 64];
     assert_eq!(whole(|| client.recv(&mut back)).unwrap(), 9);
 
-    let client = plain();
+    let client = patient_udp();
     client.connect(("127.0.0.1", port)).unwrap();
     for size in [0, 1, 1400, 60_000] {
         let bytes = vec![7; size];
@@ -366,7 +355,7 @@ fn unix_datagrams_lead_to_udp_and_udp_to_unix_datagrams() {
 
 #[test]
 fn what_is_said_to_a_group_goes_on_to_the_target() {
-    let target = plain();
+    let target = patient_udp();
     let to = format!("udp://{}", target.local_addr().unwrap());
     let mut command = netloom();
     command.args(["forward", "udp://239.255.77.78:0,interface=lo", &to]);

@@ -8,14 +8,11 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::client::{open, patient, random};
+use crate::peers::VENV;
 use crate::program::{Ended, Program, Server, netloom, run};
 use crate::told;
 
 const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../benches/peers/frames.py");
-const VENV: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../target/peers/venv/bin/python"
-);
 
 /// Types at a terminal, and waits for what each line brings.
 const TYPIST: &str = r#"

@@ -43,6 +43,12 @@ while True:
     threading.Thread(target=serve, args=listener.accept()[:1]).start()
 "#;
 
+/// A Python with the libraries that tests talk to: `cargo xtask install-peers`.
+pub(crate) const VENV: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../target/peers/venv/bin/python"
+);
+
 /// Whether these programs are here. In CI a missing one fails the test.
 pub(crate) fn are_here(programs: &[&str]) -> bool {
     let missing: Vec<&&str> = programs

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::Command;
 
+use crate::client::free_port;
 use crate::peers::are_here;
 use crate::program::{Ended, Folder, Program, Server, netloom};
 
@@ -83,11 +84,6 @@ impl Proxy {
     fn url(&self, scheme: &str) -> String {
         format!("{scheme}://127.0.0.1:{}", self.port)
     }
-}
-
-fn free_port() -> u16 {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap().port()
 }
 
 fn netloom_ends(args: &[&str]) -> Ended {

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 
+use crate::client::free_port;
 use crate::peers::are_here;
 use crate::program::{Ended, Folder, PATIENCE, Program, Server, netloom};
 use crate::told;
@@ -25,9 +26,7 @@ impl Balancer {
     /// it is asked for again.
     fn start(make: impl Fn(u16, &Folder) -> Command) -> Self {
         for _ in 0..5 {
-            let free = TcpListener::bind("127.0.0.1:0").unwrap();
-            let port = free.local_addr().unwrap().port();
-            drop(free);
+            let port = free_port();
             let folder = Folder::new();
             let program = Program::start(&mut make(port, &folder));
             let url = format!("tcp://127.0.0.1:{port}");

@@ -1,13 +1,13 @@
 //! `connect` to several, again and again, recorded, replayed and dumped.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::client::{assert_same, patient, random, reset};
+use crate::client::{assert_same, patient, patient_udp, random, reset};
 use crate::peers::are_here;
-use crate::program::{Folder, PATIENCE, Program, Server, run};
+use crate::program::{Folder, Program, Server, run};
 use crate::told;
 
 fn listener() -> (TcpListener, String) {
@@ -456,8 +456,7 @@ fn datagrams_are_recorded_and_replayed() {
     server.stop();
 
     let replay = Server::netloom(&["replay", &file, "udp://127.0.0.1:0", "--listen"]);
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let socket = patient_udp();
     let to = replay.endpoint().trim_start_matches("udp://").to_owned();
     socket.send_to(b"ping", to).unwrap();
     let mut buf = [0; 100];

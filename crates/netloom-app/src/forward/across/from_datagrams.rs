@@ -5,11 +5,10 @@ use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use netloom_base::{Failure, Moment};
+use netloom_base::Failure;
 use netloom_protocol::{DatagramService, Framed, Framing, WithFraming};
 use netloom_transport::carry::{Carried, CarryFailure, End};
 use netloom_transport::{
@@ -18,8 +17,8 @@ use netloom_transport::{
 use tokio::sync::mpsc;
 
 use super::super::account::Account;
-use super::super::reach::TELL_AGAIN;
 use super::super::service::Forwarder;
+use super::super::untold::{Untold, were};
 
 /// How many datagrams are taken at once.
 const SLOTS: usize = 32;
@@ -38,7 +37,7 @@ pub(in super::super) struct FromDatagrams {
     forwarder: Arc<Forwarder>,
     framing: Framing,
     longest: usize,
-    dropped: Arc<AtomicU64>,
+    dropped: Arc<Untold>,
     guard: Arc<Guard>,
 }
 
@@ -79,7 +78,6 @@ impl FromDatagrams {
         let mut batch = Batch::new(SLOTS, socket.room());
         let mut sessions: HashMap<Client, Session> = HashMap::new();
         let (sender, mut answers) = mpsc::channel::<Answer>(ANSWERS);
-        let mut told = None;
         let draining = cx.shutdown().clone();
         let mut drained = pin!(draining.draining());
         loop {
@@ -109,13 +107,13 @@ impl FromDatagrams {
                 Some(None) => {
                     for (of, bytes) in batch.iter() {
                         if of.truncated_from.is_some() {
-                            self.drop_one();
+                            self.dropped.add(1);
                             continue;
                         }
                         let client = (of.from.clone(), of.to);
                         self.hand_on(&mut sessions, &client, bytes, &sender, cx);
                     }
-                    self.tell_dropped(&mut told, cx);
+                    self.tell_dropped(cx);
                 }
             }
         }
@@ -131,16 +129,13 @@ impl FromDatagrams {
         cx: &Cx,
     ) {
         if !sessions.contains_key(client) {
-            let source = match &client.0 {
-                Peer::Ip(addr) => Some(addr.ip()),
-                Peer::Named(_) => None,
-            };
+            let source = client.0.ip();
             let permit = self
                 .guard
                 .try_permit()
                 .and_then(|mut permit| permit.admit(source).then_some(permit));
             let Some(permit) = permit else {
-                return self.drop_one();
+                return self.dropped.add(1);
             };
             let (messages, queue) = mpsc::channel(WAITING);
             let number = Conn::number();
@@ -160,34 +155,16 @@ impl FromDatagrams {
         }
         let session = sessions.get(client);
         if session.is_none_or(|session| session.messages.try_send(bytes.to_vec()).is_err()) {
-            self.drop_one();
+            self.dropped.add(1);
         }
-    }
-
-    fn drop_one(&self) {
-        self.dropped.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Tells how many were dropped, now and then.
-    fn tell_dropped(&self, told: &mut Option<Moment>, cx: &Cx) {
-        if self.dropped.load(Ordering::Relaxed) == 0 {
-            return;
+    fn tell_dropped(&self, cx: &Cx) {
+        if let Some(count) = self.dropped.due(cx) {
+            let words = format!("{} dropped on the way to a target", were(count));
+            cx.remark(cx.service(), words);
         }
-        let now = cx.now();
-        if told.is_some_and(|at| now - at < TELL_AGAIN) {
-            return;
-        }
-        *told = Some(now);
-        let count = self.dropped.swap(0, Ordering::Relaxed);
-        let were = if count == 1 {
-            "datagram was"
-        } else {
-            "datagrams were"
-        };
-        cx.remark(
-            cx.service(),
-            format!("{count} {were} dropped on the way to a target"),
-        );
     }
 }
 
@@ -216,7 +193,7 @@ struct Talk {
     forwarder: Arc<Forwarder>,
     framing: Framing,
     longest: usize,
-    dropped: Arc<AtomicU64>,
+    dropped: Arc<Untold>,
     client: Client,
     number: u64,
     answers: mpsc::Sender<Answer>,
@@ -239,7 +216,7 @@ impl Talk {
         while queue.try_recv().is_ok() {
             late += 1;
         }
-        self.dropped.fetch_add(late, Ordering::Relaxed);
+        self.dropped.add(late);
         let over = Answer {
             client: self.client,
             bytes: None,
@@ -251,10 +228,7 @@ impl Talk {
 
     async fn convey(&self, queue: &mut mpsc::Receiver<Vec<u8>>) {
         let (forwarder, cx) = (&*self.forwarder, &self.cx);
-        let source = match &self.client.0 {
-            Peer::Ip(addr) => Some(addr.ip()),
-            Peer::Named(_) => None,
-        };
+        let source = self.client.0.ip();
         let peer = || Some(self.client.0.clone());
         let journal = forwarder.access.journal();
         let mut account = Account::open(journal, cx, self.number, peer);
@@ -347,7 +321,7 @@ impl Talk {
                 Some(Next::Said(Some(message))) => match self.send(framed, &message).await {
                     Ok(()) => moved.forth += message.len() as u64,
                     Err(failure) if failure.code() == netloom_base::Code::SEND_UNFRAMEABLE => {
-                        self.dropped.fetch_add(1, Ordering::Relaxed);
+                        self.dropped.add(1);
                     }
                     Err(failure) => return Err(failure),
                 },

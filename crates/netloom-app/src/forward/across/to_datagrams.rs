@@ -41,10 +41,7 @@ impl ToDatagrams {
     async fn convey(&self, mut messages: Box<dyn Messages>, cx: &Cx) -> Result<(), Failure> {
         let forwarder = &*self.0;
         let peer = messages.facts().peer;
-        let source = match &peer {
-            Some(Peer::Ip(addr)) => Some(addr.ip()),
-            _ => None,
-        };
+        let source = peer.as_ref().and_then(Peer::ip);
         let journal = forwarder.access.journal();
         let mut account = Account::open(journal, cx, Conn::number(), || peer);
         let reached = match forwarder

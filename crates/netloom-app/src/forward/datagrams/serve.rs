@@ -9,7 +9,7 @@ use std::time::Duration;
 use netloom_base::{Event, Failure};
 use netloom_protocol::Losses;
 use netloom_transport::datagrams::Received;
-use netloom_transport::{Batch, BoxFuture, Conn, Cx, Datagrams, Outgoing, Peer};
+use netloom_transport::{Batch, BoxFuture, Conn, Cx, Datagrams, Outgoing};
 
 use super::Shared;
 use super::back::Back;
@@ -344,7 +344,7 @@ impl Serving<'_> {
         {
             session.redial(dial(
                 self.shared.clone(),
-                source(&session.client),
+                session.client.ip(),
                 self.cx.clone(),
             ));
             self.start(number);
@@ -353,7 +353,7 @@ impl Serving<'_> {
 
     fn open(&mut self, of: &Received) -> Result<u32, Refused> {
         let mut permit = self.shared.guard.try_permit().ok_or(Refused::Full)?;
-        let source = source(&of.from);
+        let source = of.from.ip();
         if !permit.admit(source) {
             return Err(Refused::Source);
         }
@@ -484,12 +484,5 @@ fn round(idle: Duration) -> Duration {
     match idle {
         Duration::ZERO => WITHOUT_END,
         idle => (idle / ROUNDS).max(SHORTEST),
-    }
-}
-
-fn source(client: &Peer) -> Option<std::net::IpAddr> {
-    match client {
-        Peer::Ip(addr) => Some(addr.ip()),
-        Peer::Named(_) => None,
     }
 }

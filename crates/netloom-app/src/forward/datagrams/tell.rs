@@ -4,14 +4,13 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use netloom_base::{Event, Failure, Moment};
 use netloom_protocol::Measures;
 use netloom_transport::Cx;
 
-/// How often the same is told.
-const AGAIN: Duration = Duration::from_secs(1);
+use super::super::reach::TELL_AGAIN;
+use super::super::untold::{Untold, were};
 
 /// Targets whose failures are remembered; names can lead to many.
 const MOST_TARGETS: usize = 1024;
@@ -41,37 +40,6 @@ pub(super) struct Told {
     forth: AtomicU64,
     back: AtomicU64,
     failures: AtomicU64,
-}
-
-/// A count, what of it is still to be told, and when some was told last.
-#[derive(Default)]
-struct Untold {
-    all: AtomicU64,
-    new: AtomicU64,
-    at: Mutex<Option<Moment>>,
-}
-
-impl Untold {
-    fn add(&self, count: u64) {
-        if count > 0 {
-            self.all.fetch_add(count, Ordering::Relaxed);
-            self.new.fetch_add(count, Ordering::Relaxed);
-        }
-    }
-
-    /// What is to be told now, if anything is.
-    fn due(&self, cx: &Cx) -> Option<u64> {
-        if self.new.load(Ordering::Relaxed) == 0 {
-            return None;
-        }
-        let mut at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = cx.now();
-        if at.is_some_and(|at| now - at < AGAIN) {
-            return None;
-        }
-        *at = Some(now);
-        Some(self.new.swap(0, Ordering::Relaxed)).filter(|count| *count > 0)
-    }
 }
 
 impl Told {
@@ -113,7 +81,7 @@ impl Told {
         let (now, at) = (cx.now(), failure.endpoint().unwrap_or_default());
         {
             let mut told = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-            if told.get(at).is_some_and(|told| now - *told < AGAIN) {
+            if told.get(at).is_some_and(|told| now - *told < TELL_AGAIN) {
                 return;
             }
             if told.len() >= MOST_TARGETS {
@@ -174,7 +142,7 @@ impl Told {
             ("overrun", &self.overrun),
         ] {
             let (help, labels) = ("datagrams that were not carried", [("why", why)]);
-            let all = count(&untold.all);
+            let all = untold.all();
             to.counter("netloom_forward_datagrams_lost_total", help, &labels, all);
         }
         let help = "sessions of datagrams that a target's failure ended";
@@ -185,12 +153,5 @@ impl Told {
             &[],
             failures,
         );
-    }
-}
-
-fn were(count: u64) -> String {
-    match count {
-        1 => "1 datagram was".to_owned(),
-        count => format!("{count} datagrams were"),
     }
 }

@@ -1,8 +1,7 @@
 //! A person who takes part at a terminal.
 
-use std::net::UdpSocket;
-
-use crate::program::{Folder, PATIENCE};
+use crate::client::patient_udp;
+use crate::program::Folder;
 use crate::terminal::Terminal;
 
 use super::{Plain, server};
@@ -83,8 +82,7 @@ fn ctrl_c_leaves_in_order_and_waits_for_no_server() {
 #[test]
 fn datagrams_and_groups_have_the_same_editor() {
     let folder = Folder::new();
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let socket = patient_udp();
     let url = format!("udp://{}", socket.local_addr().unwrap());
     let mut anna = Terminal::netloom(&folder, &["chat", &url, "--nick", "anna"]);
     let mut heard = [0; 1024];
