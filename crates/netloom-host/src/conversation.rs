@@ -146,7 +146,10 @@ fn converse(
     })
 }
 
-/// Here its box ends, and not with the conversation.
+#[expect(
+    clippy::boxed_local,
+    reason = "its box ends here, and not with the conversation"
+)]
 fn attach(accepted: Box<Accepted>) -> Result<Conn, Failure> {
     accepted.attach()
 }

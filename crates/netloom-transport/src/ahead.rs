@@ -84,6 +84,10 @@ impl Io for Ahead {
         }
     }
 
+    fn ends_by_closing(&self) -> bool {
+        self.is_read() && self.io.ends_by_closing()
+    }
+
     fn into_socket(self: Box<Self>) -> Result<Socket, Box<dyn Io>> {
         if self.is_read() {
             self.io.into_socket()

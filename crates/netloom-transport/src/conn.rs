@@ -47,6 +47,12 @@ pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {
         None
     }
 
+    /// Whether to close it in order says the same to the peer as to shut it
+    /// first: nothing is kept back above the socket.
+    fn ends_by_closing(&self) -> bool {
+        false
+    }
+
     /// Waits until the peer has left for good: until what is sent can reach
     /// nobody any more. Reads nothing, and an end of what the peer says is not
     /// taken for more than that. For ever, where nothing can tell.
@@ -321,6 +327,11 @@ impl Conn {
     /// The kernel socket, when the bytes pass through it unchanged.
     pub fn socket_mut(&mut self) -> Option<&mut Socket> {
         self.io.socket_mut()
+    }
+
+    /// Whether to close it in order says the same to the peer as to shut it first.
+    pub(crate) fn ends_by_closing(&self) -> bool {
+        self.io.ends_by_closing()
     }
 
     /// Puts a layer on: `put` takes what carried the bytes and returns what

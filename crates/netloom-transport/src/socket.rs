@@ -65,6 +65,14 @@ impl Socket {
             Socket::Unix(socket) => socket.into_std().map(RawSocket::Unix),
         }
     }
+
+    pub(crate) fn end(self, how: Close) {
+        if how == Close::Abort
+            && let Ok(raw) = self.into_raw()
+        {
+            raw.reset();
+        }
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -221,6 +229,10 @@ impl Io for Socket {
         Some(self)
     }
 
+    fn ends_by_closing(&self) -> bool {
+        true
+    }
+
     fn gone(&mut self) -> BoxFuture<'_, io::Error> {
         Box::pin(async move {
             // A reset is an error that waits in the socket (epoll_ctl(2), EPOLLERR).
@@ -245,11 +257,7 @@ impl Io for Socket {
     }
 
     fn close(self: Box<Self>, how: Close) {
-        if how == Close::Abort
-            && let Ok(raw) = self.into_raw()
-        {
-            raw.reset();
-        }
+        self.end(how);
     }
 }
 

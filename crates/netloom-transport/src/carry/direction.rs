@@ -125,8 +125,8 @@ impl Direction {
             match self.state {
                 State::Ended => return Poll::Ready(Ok(())),
                 State::Ending => {
-                    // A socket that is closed says the same with one call less.
-                    if !(closes && to.socket_mut().is_some()) {
+                    // To close it says the same with one call less.
+                    if !(closes && to.ends_by_closing()) {
                         ready!(Pin::new(&mut *to).poll_shutdown(task))
                             .map_err(|error| Trouble::Writing(Stage::Close, error))?;
                     }

@@ -63,6 +63,10 @@ impl Io for PassedOn {
         self.below.gone()
     }
 
+    fn ends_by_closing(&self) -> bool {
+        self.below.ends_by_closing()
+    }
+
     fn socket_mut(&mut self) -> Option<&mut Socket> {
         self.below.socket_mut() // nothing but the header was read from it
     }

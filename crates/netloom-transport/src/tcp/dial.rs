@@ -11,12 +11,12 @@ use netloom_base::{Code, Failure, Side, Stack, Stage};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+use super::dialled::Dialled;
 use super::options::{DialOptions, make};
 use crate::cx::Cx;
 use crate::errqueue;
 use crate::net::{Opened, mistakes};
 use crate::race;
-use crate::socket::Socket;
 
 pub(super) async fn dial(stack: &Stack, cx: &Cx) -> Result<Opened, Failure> {
     let settings = &stack.transport().settings;
@@ -35,7 +35,7 @@ async fn attempt(
     options: &DialOptions,
     probes_asked: bool,
     for_a_person: bool,
-) -> Result<Socket, Failure> {
+) -> Result<Dialled, Failure> {
     let loopback = addr.ip().to_canonical().is_loopback();
     let socket = make(addr)?;
     let mut common = options.common();
@@ -69,7 +69,7 @@ async fn attempt(
     if may_meet_itself && stream.local_addr().is_ok_and(|local| local == addr) {
         return Err(Failure::new(Stage::Connect, Side::Us, Code::CONNECT_SELF));
     }
-    Ok(Socket::Tcp(stream))
+    Ok(Dialled::new(stream, options.nodelay))
 }
 
 /// A socket that did not connect, while it can still be asked why.

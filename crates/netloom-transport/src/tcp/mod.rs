@@ -2,6 +2,7 @@
 
 mod bind;
 mod dial;
+mod dialled;
 mod options;
 
 use std::sync::Arc;

@@ -65,7 +65,7 @@ pub(super) struct Common<'a> {
 impl DialOptions {
     pub(super) fn common(&self) -> Common<'_> {
         Common {
-            nodelay: self.nodelay,
+            nodelay: false, // it is set later, by `Dialled`
             keepalive: self.keepalive,
             user_timeout: self.user_timeout,
             device: self.device.as_deref(),
