@@ -4,9 +4,13 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use netloom_base::endpoint::Host;
+use netloom_base::failure::Step;
 use netloom_base::settings::FromValue;
 use netloom_base::{Code, Endpoint, Failure, Side, Stage, Value};
 use socket2::Socket;
+
+use crate::cx::Cx;
+use crate::net::Found;
 
 /// How often a free port is looked for when both families must share it.
 const TRIES: usize = 16;
@@ -96,6 +100,30 @@ fn absent(failure: &Failure) -> bool {
         failure.code(),
         Code::CREATE_FAMILY_UNSUPPORTED | Code::BIND_NOT_LOCAL
     )
+}
+
+/// Finds the addresses of a host that is dialled. Where it has a name, the step
+/// of finding them stands before those of whoever was asked, or in the trail of
+/// the failure.
+pub(crate) async fn found(host: &Host, cx: &Cx) -> Result<Found, Failure> {
+    let began = cx.now();
+    let found = cx.net().resolve(host, cx).await;
+    let step = match host {
+        Host::Name(name) => Some(Step {
+            stage: Stage::Resolve,
+            to: name.clone(),
+            failed: found.as_ref().err().map(Failure::code),
+            took: cx.now() - began,
+        }),
+        _ => None,
+    };
+    match found {
+        Ok(mut found) => {
+            found.steps.splice(0..0, step);
+            Ok(found)
+        }
+        Err(failure) => Err(failure.after(step)),
+    }
 }
 
 /// The address with its interface, when the host names one.

@@ -99,32 +99,6 @@ pub struct Served {
     pub weight: u16,
 }
 
-impl Found {
-    /// The addresses of a host that is dialled. Where it has a name, the step
-    /// of finding them stands before those of whoever was asked, or in the
-    /// trail of the failure.
-    pub(crate) async fn of(host: &Host, cx: &Cx) -> Result<Found, Failure> {
-        let began = cx.now();
-        let found = cx.net().resolve(host, cx).await;
-        let step = match host {
-            Host::Name(name) => Some(Step {
-                stage: Stage::Resolve,
-                to: name.clone(),
-                failed: found.as_ref().err().map(Failure::code),
-                took: cx.now() - began,
-            }),
-            _ => None,
-        };
-        match found {
-            Ok(mut found) => {
-                found.steps.splice(0..0, step);
-                Ok(found)
-            }
-            Err(failure) => Err(failure.after(step)),
-        }
-    }
-}
-
 impl From<Vec<IpAddr>> for Found {
     fn from(addresses: Vec<IpAddr>) -> Self {
         Found {

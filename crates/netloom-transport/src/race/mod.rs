@@ -18,10 +18,10 @@ use netloom_base::endpoint::Host;
 use netloom_base::failure::{Fact, Step};
 use netloom_base::{Code, Failure, Side, Stack, Stage};
 
-use crate::addresses::scoped;
+use crate::addresses::{found, scoped};
 use crate::conn::{Conn, Io};
 use crate::cx::Cx;
-use crate::net::{Found, Opened};
+use crate::net::Opened;
 use outcome::{broken_family, most_telling};
 pub(crate) use stagger::{Run, stagger};
 
@@ -79,7 +79,7 @@ where
     T: Io + 'static,
     F: Future<Output = Result<T, Failure>>,
 {
-    let found = Found::of(host, cx).await?;
+    let found = found(host, cx).await?;
     let mut steps = found.steps;
     let mut field = Vec::new();
     for ip in line_up(found.addresses, host, source).map_err(|f| f.after(steps.clone()))? {

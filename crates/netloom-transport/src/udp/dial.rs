@@ -16,17 +16,17 @@ use super::blame::Known;
 use super::group::{self, is_broadcast, is_group};
 use super::manner::{Manner, peer};
 use super::options::{DialOptions, make, option};
-use crate::addresses::scoped;
+use crate::addresses::{found, scoped};
 use crate::conn::Peer;
 use crate::cx::Cx;
-use crate::net::{Found, Opened, mistakes};
+use crate::net::{Opened, mistakes};
 
 pub(super) async fn dial(stack: &Stack, cx: &Cx) -> Result<Opened, Failure> {
     let options =
         DialOptions::read(&stack.transport().settings).map_err(|e| mistakes(stack, &e))?;
     let host = stack.endpoint.host();
     let port = stack.port().unwrap_or(0);
-    let found = Found::of(host, cx).await?;
+    let found = found(host, cx).await?;
     let source = options.source.map(|source| source.0);
     let fits = |ip: &std::net::IpAddr| source.is_none_or(|own| own.is_ipv4() == ip.is_ipv4());
     let mut failed = None;

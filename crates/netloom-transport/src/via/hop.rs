@@ -10,9 +10,9 @@ use netloom_base::{Code, Endpoint, Failure, Role, Schemes, Side, Stack, Stage, V
 use netloom_wire::socks::{Login, Protocol, Target};
 
 use super::{cards, wrong};
-use crate::addresses::scoped;
+use crate::addresses::{found, scoped};
 use crate::cx::Cx;
-use crate::net::{Found, complaint, mistakes};
+use crate::net::{complaint, mistakes};
 use crate::way::{DIRECT, VIA};
 
 settings! {
@@ -191,7 +191,7 @@ impl Hop {
         if self.options.resolve == Resolve::There {
             return Ok((Target::Name(name.to_owned(), port), Vec::new()));
         }
-        let found = Found::of(host, cx).await?;
+        let found = found(host, cx).await?;
         // SOCKS4 has no IPv6, so there an IPv4 address is looked for first.
         let v4_only = self.protocol().0 == Protocol::Socks4a;
         let first = found.addresses.iter().find(|ip| !v4_only || ip.is_ipv4());

@@ -111,18 +111,23 @@ fn sessions_of_datagrams_are_told_once() {
     let server = Server::start(netloom().args(args).args(more), 2);
     let at = addr(server.endpoints[0].trim_start_matches("udp://"));
     let (one, other) = (patient_udp(), patient_udp());
-    for client in [&one, &other, &one] {
+    let told = || {
+        let all = figures(addr(&server.endpoints[1]));
+        let lines = all.lines().map(str::to_owned);
+        let own = lines.filter(|line| line.starts_with("netloom_forward_"));
+        own.collect::<Vec<_>>()
+    };
+    let forth = r#"netloom_forward_datagrams_total{service="forward",direction="forth"}"#;
+    for (before, client) in [&one, &other, &one].into_iter().enumerate() {
         client.send_to(b"there", at).unwrap();
         let (_, session) = whole(|| target.recv_from(&mut [0; 16])).unwrap();
         target.send_to(b"back", session).unwrap();
         assert_eq!(whole(|| client.recv(&mut [0; 16])).unwrap(), 4);
+        // A client's first, too, which waits until its target is dialled.
+        assert_eq!(told()[4], format!("{forth} {}", before + 1));
     }
-    let told = figures(addr(&server.endpoints[1]));
-    let told = told
-        .lines()
-        .filter(|line| line.starts_with("netloom_forward_"));
     assert_eq!(
-        told.collect::<Vec<_>>(),
+        told(),
         [
             r#"netloom_forward_datagrams_lost_total{service="forward",why="full"} 0"#,
             r#"netloom_forward_datagrams_lost_total{service="forward",why="source"} 0"#,

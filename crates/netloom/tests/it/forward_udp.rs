@@ -187,13 +187,12 @@ fn iperf3_measures_datagrams_through_us() {
         return;
     }
     let (target, _server) = iperf3_server();
-    // It controls over TCP what it measures over UDP, at the same port.
-    let to = format!("tcp://127.0.0.1:{target}");
-    let control = Server::netloom(&["forward", "tcp://127.0.0.1:0", &to]);
-    let port = control.addr().port().to_string();
-    let mut datagrams = netloom();
-    datagrams.args(["forward", &format!("udp://127.0.0.1:{port}")]);
-    let datagrams = Server::start(datagrams.arg(format!("udp://127.0.0.1:{target}")), 1);
+    // It controls over TCP what it measures over UDP, at the same port. Other
+    // tests have thousands of UDP ports, so that one is found first.
+    let (datagrams, port) = forward(&format!("udp://127.0.0.1:{target}"), &[]);
+    let port = port.to_string();
+    let from = format!("tcp://127.0.0.1:{port}");
+    let control = Server::netloom(&["forward", &from, &format!("tcp://127.0.0.1:{target}")]);
     let mut client = Command::new("iperf3");
     let args = [
         "-c",

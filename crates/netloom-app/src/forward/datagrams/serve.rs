@@ -176,6 +176,9 @@ impl Serving<'_> {
                 Some(number) => moved |= self.look_at(number),
             }
         }
+        if self.passed != Passed::default() {
+            self.account(); // what waited for its target
+        }
         Next::GoOn { moved }
     }
 
