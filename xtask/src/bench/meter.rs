@@ -1,7 +1,7 @@
 //! What the kernel counted for a process: CPU, memory, descriptors.
 
 use crate::Outcome;
-use std::fs;
+use std::{fmt, fs};
 
 /// CPU time of a process and its descendants, in nanoseconds. Taken from
 /// schedstat of every living thread, which counts exactly; `stat` counts in
@@ -54,6 +54,42 @@ pub(crate) fn descriptors(pid: u32) -> Outcome<usize> {
     fs::read_dir(&dir)
         .map(Iterator::count)
         .map_err(|e| format!("{dir}: {e}"))
+}
+
+/// Open descriptors of a process by what they are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Descriptors {
+    pub(crate) sockets: usize,
+    pub(crate) pipes: usize,
+}
+
+impl Descriptors {
+    pub(crate) fn of(pid: u32) -> Outcome<Self> {
+        let dir = format!("/proc/{pid}/fd");
+        let all = fs::read_dir(&dir).map_err(|e| format!("{dir}: {e}"))?;
+        // One may be closed between the two looks.
+        let links = all.flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
+        let mut open = Descriptors {
+            sockets: 0,
+            pipes: 0,
+        };
+        for link in links {
+            let link = link.to_string_lossy();
+            open.sockets += usize::from(link.starts_with("socket:"));
+            open.pipes += usize::from(link.starts_with("pipe:"));
+        }
+        Ok(open)
+    }
+}
+
+impl fmt::Display for Descriptors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} sockets and {} ends of pipes",
+            self.sockets, self.pipes
+        )
+    }
 }
 
 /// The process and all that descend from it.
@@ -109,7 +145,7 @@ fn first_number(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{cpu_ns, descriptors, parent, private, private_bytes, reaped};
+    use super::{Descriptors, cpu_ns, descriptors, parent, private, private_bytes, reaped};
 
     #[test]
     fn private_memory_is_clean_and_dirty() {
@@ -139,5 +175,10 @@ mod tests {
         assert!(private_bytes(own).is_ok_and(|bytes| bytes > 4096));
         assert!(descriptors(own).is_ok_and(|open| open >= 3));
         assert!(cpu_ns(u32::MAX).is_err());
+        assert!(Descriptors::of(u32::MAX).is_err());
+        let before = Descriptors::of(own).unwrap();
+        let held: Vec<_> = (0..40).map(|_| std::io::pipe().unwrap()).collect();
+        let with = Descriptors::of(own).unwrap();
+        assert!(with.pipes >= before.pipes + 2 * held.len() - 20, "{with}");
     }
 }
