@@ -57,7 +57,7 @@ const VERBS: &[(&str, &str, Verb)] = &[
     ),
     (
         "prove",
-        "idle|lab [--minutes N] [--netloom PATH]: what takes long to show; kept in docs/book/src/proofs.md",
+        "idle|lab|soak|chat [--minutes N] [--netloom PATH]: what takes long to show; kept in docs/book/src/proofs.md",
         prove::verb,
     ),
     (

@@ -106,6 +106,7 @@ pub(crate) async fn talk(
             end: End::First,
             carried,
             failure,
+            ..
         }) if failure.code() == Code::SEND_PEER_CLOSED => {
             face.reader_left();
             Ok(carried)
@@ -114,6 +115,7 @@ pub(crate) async fn talk(
             end: End::First,
             failure,
             carried,
+            ..
         }) if matches!(failure.stage(), Stage::Send | Stage::Close) => Err(failure
             .message("standard output cannot be written")
             .fact(Fact::Moved {

@@ -1,9 +1,8 @@
 //! What the kernel counted for a process: CPU, memory, descriptors.
 
 use crate::Outcome;
-use std::fs;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fmt, fs, thread};
 
 /// CPU time of a process and its descendants, in nanoseconds. Taken from
 /// schedstat of every living thread, which counts exactly; `stat` counts in
@@ -50,12 +49,40 @@ pub(crate) fn private_bytes(pid: u32) -> Outcome<u64> {
     private(&text).ok_or_else(|| format!("{file} does not tell private memory"))
 }
 
-/// Open descriptors of a process.
-pub(crate) fn descriptors(pid: u32) -> Outcome<usize> {
-    let dir = format!("/proc/{pid}/fd");
-    fs::read_dir(&dir)
-        .map(Iterator::count)
-        .map_err(|e| format!("{dir}: {e}"))
+/// Open descriptors of a process by what they are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Descriptors {
+    pub(crate) sockets: usize,
+    pub(crate) pipes: usize,
+}
+
+impl Descriptors {
+    pub(crate) fn of(pid: u32) -> Outcome<Self> {
+        let dir = format!("/proc/{pid}/fd");
+        let all = fs::read_dir(&dir).map_err(|e| format!("{dir}: {e}"))?;
+        // One may be closed between the two looks.
+        let links = all.flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
+        let mut open = Descriptors {
+            sockets: 0,
+            pipes: 0,
+        };
+        for link in links {
+            let link = link.to_string_lossy();
+            open.sockets += usize::from(link.starts_with("socket:"));
+            open.pipes += usize::from(link.starts_with("pipe:"));
+        }
+        Ok(open)
+    }
+}
+
+impl fmt::Display for Descriptors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} sockets and {} ends of pipes",
+            self.sockets, self.pipes
+        )
+    }
 }
 
 /// How long a server may take to let go of what its clients left.
@@ -63,25 +90,25 @@ const LETTING_GO: Duration = Duration::from_secs(10);
 /// Between two looks at what it holds.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The number of descriptors once it has been the same for a while.
-pub(crate) fn settled(pid: u32) -> Outcome<usize> {
-    let (mut last, mut same) = (descriptors(pid)?, 0);
+/// What is open once it has been the same for a while.
+pub(crate) fn settled(pid: u32) -> Outcome<Descriptors> {
+    let (mut last, mut same) = (Descriptors::of(pid)?, 0);
     let begun = Instant::now();
     while same < 5 && begun.elapsed() < LETTING_GO {
         thread::sleep(PAUSE);
-        let now = descriptors(pid)?;
+        let now = Descriptors::of(pid)?;
         same = if now == last { same + 1 } else { 0 };
         last = now;
     }
     Ok(last)
 }
 
-/// The number of descriptors once it is at most `wanted`, or after a while.
-pub(crate) fn settled_at(pid: u32, wanted: usize) -> Outcome<usize> {
+/// What is open once there are at most so many sockets, or after a while.
+pub(crate) fn settled_at(pid: u32, sockets: usize) -> Outcome<Descriptors> {
     let begun = Instant::now();
     loop {
-        let now = descriptors(pid)?;
-        if now <= wanted || begun.elapsed() > LETTING_GO {
+        let now = Descriptors::of(pid)?;
+        if now.sockets <= sockets || begun.elapsed() > LETTING_GO {
             return Ok(now);
         }
         thread::sleep(PAUSE);
@@ -141,7 +168,7 @@ fn first_number(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{cpu_ns, descriptors, parent, private, private_bytes, reaped};
+    use super::{Descriptors, cpu_ns, descriptors, parent, private, private_bytes, reaped};
 
     #[test]
     fn private_memory_is_clean_and_dirty() {
@@ -169,7 +196,11 @@ mod tests {
         let own = std::process::id();
         assert!(cpu_ns(own).is_ok_and(|ns| ns > 0));
         assert!(private_bytes(own).is_ok_and(|bytes| bytes > 4096));
-        assert!(descriptors(own).is_ok_and(|open| open >= 3));
         assert!(cpu_ns(u32::MAX).is_err());
+        assert!(Descriptors::of(u32::MAX).is_err());
+        let before = Descriptors::of(own).unwrap();
+        let held: Vec<_> = (0..40).map(|_| std::io::pipe().unwrap()).collect();
+        let with = Descriptors::of(own).unwrap();
+        assert!(with.pipes >= before.pipes + 2 * held.len() - 20, "{with}");
     }
 }

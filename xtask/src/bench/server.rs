@@ -323,6 +323,22 @@ impl Running {
         self.child.id()
     }
 
+    /// Asks it to end, as whoever runs a service does, and waits until it has.
+    pub(crate) fn stop(mut self) -> Outcome {
+        stream(command("kill").args(["-TERM", &self.pid().to_string()]))?;
+        let over = Instant::now() + START;
+        loop {
+            match self.child.try_wait().map_err(|e| e.to_string())? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => return Err(format!("it ended with {status}")),
+                None if Instant::now() > over => {
+                    return Err("it was asked to end, and goes on".to_owned());
+                }
+                None => thread::sleep(Duration::from_millis(5)),
+            }
+        }
+    }
+
     /// `127.0.0.1:PORT` of the first listening line.
     pub(crate) fn address(&self) -> Outcome<String> {
         port(&self.place)

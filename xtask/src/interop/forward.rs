@@ -33,6 +33,7 @@ pub(super) fn area(netloom: &Path) -> Outcome {
         ("iperf3 -6", &["-6"]),
         ("iperf3 -u", &["-u", "-b", "200M"]),
         ("iperf3 -u -R", &["-u", "-R", "-b", "200M"]),
+        ("iperf3 -u --bidir", &["-u", "--bidir", "-b", "100M"]),
     ] {
         tell(title, iperf(netloom, args));
     }
@@ -122,10 +123,12 @@ fn judged(told: &Value) -> Outcome<String> {
     if sums.is_empty() || sums.iter().any(|rate| *rate <= 0.0) {
         return Err(format!("nothing arrived: {end}"));
     }
-    if let Some(lost) = end["sum"]["lost_percent"].as_f64()
-        && lost > 5.0
-    {
-        return Err(format!("{lost:.1} % of the datagrams were lost"));
+    for sum in ["sum", "sum_bidir_reverse"] {
+        if let Some(lost) = end[sum]["lost_percent"].as_f64()
+            && lost > 5.0
+        {
+            return Err(format!("{lost:.1} % of the datagrams were lost"));
+        }
     }
     let rates: Vec<String> = sums.iter().map(|rate| format!("{rate:.2}")).collect();
     Ok(format!("{} Gbit/s", rates.join(" and ")))

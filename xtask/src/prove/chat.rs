@@ -1,10 +1,11 @@
 //! `prove chat`: 10,000 clients in one room. Nobody loses a line, memory stays
-//! flat, and after them the server has as many descriptors as before.
+//! flat, and after them the server has as many sockets as before.
 
 use super::Proof;
 use crate::Outcome;
+use crate::bench::Load;
+use crate::bench::meter::{self, Descriptors};
 use crate::bench::server::{CHAT_NETLOOM, Programs};
-use crate::bench::{Load, meter};
 use std::time::Instant;
 
 const CLIENTS: usize = 10_000;
@@ -19,12 +20,12 @@ pub(super) fn prove(proof: &Proof) -> Outcome<String> {
     let running = CHAT_NETLOOM.start(&programs)?;
     let (pid, address) = (running.pid(), running.address()?);
     drop(Load::chat(&programs, &address, 1, 1)?);
-    let before = meter::settled(pid)?;
+    let before = meter::settled(pid)?.sockets;
 
     let mut load = Load::chat(&programs, &address, CLIENTS, WINDOW)?;
-    let open = meter::descriptors(pid)?;
+    let open = Descriptors::of(pid)?.sockets;
     if open < before + CLIENTS {
-        return Err(format!("{CLIENTS} clients, and only {open} descriptors"));
+        return Err(format!("{CLIENTS} clients, and only {open} sockets"));
     }
     let begun = Instant::now();
     let (mut full, mut most, mut talks, mut slowest) = (0, 0, 0_u32, 0.0_f64);
@@ -50,9 +51,9 @@ pub(super) fn prove(proof: &Proof) -> Outcome<String> {
     }
     let cpu = (running.cpu_ns()? - cpu) as f64 / 1e9;
     drop(load);
-    let after = meter::settled_at(pid, before)?;
+    let after = meter::settled_at(pid, before)?.sockets;
     if after > before {
-        return Err(format!("{before} descriptors before, {after} after"));
+        return Err(format!("{before} sockets before, {after} after"));
     }
     let deliveries = f64::from(talks) * f64::from(LINES) * CLIENTS as f64;
     let mib = |bytes: u64| bytes as f64 / 1024.0 / 1024.0;
@@ -60,7 +61,7 @@ pub(super) fn prove(proof: &Proof) -> Outcome<String> {
         "{CLIENTS} clients in one room of `netloom listen tcp://… --chat`, {talks} talks of {LINES} \
          lines: {deliveries:.0} deliveries, none lost, doubled or out of order, {:.0} per CPU \
          second; private memory {:.1} MiB after the first talk, {:.1} MiB at most; {open} \
-         descriptors, {after} after as before; the slowest line took {:.0} ms.",
+         sockets, {after} after as before; the slowest line took {:.0} ms.",
         deliveries / cpu,
         mib(full),
         mib(most),

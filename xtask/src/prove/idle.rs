@@ -1,10 +1,11 @@
 //! `prove idle`: 9,000 connections held for minutes. Memory must be flat,
-//! descriptors exact, and after them the server as small as before.
+//! sockets exact, and after them the server as small as before.
 
 use super::Proof;
 use crate::Outcome;
+use crate::bench::Load;
+use crate::bench::meter::{self, Descriptors};
 use crate::bench::server::{NETLOOM, Programs};
-use crate::bench::{Load, meter};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ pub(super) fn prove(proof: &Proof) -> Outcome<String> {
     let running = NETLOOM.start(&programs)?;
     let (pid, address) = (running.pid(), running.address()?);
     Load::open(&programs, &address, 1, BYTES)?.run("last")?;
-    let before = meter::settled(pid)?;
+    let before = meter::settled(pid)?.sockets;
 
     let mut load = Load::open(&programs, &address, CONNS, BYTES)?;
     load.run("last")?;
@@ -29,9 +30,9 @@ pub(super) fn prove(proof: &Proof) -> Outcome<String> {
     let full = meter::private_bytes(pid)?;
     let begun = Instant::now();
     let (mut most, mut looks, mut slowest) = (full, 0_u32, 0.0_f64);
-    let open = meter::descriptors(pid)?;
+    let open = Descriptors::of(pid)?.sockets;
     if open < before + CONNS {
-        return Err(format!("{CONNS} connections, and only {open} descriptors"));
+        return Err(format!("{CONNS} connections, and only {open} sockets"));
     }
     while begun.elapsed().as_secs_f64() < proof.minutes * 60.0 {
         thread::sleep(PAUSE);
@@ -39,10 +40,10 @@ pub(super) fn prove(proof: &Proof) -> Outcome<String> {
         slowest = slowest.max(pings.max);
         most = most.max(meter::private_bytes(pid)?);
         looks += 1;
-        let now = meter::descriptors(pid)?;
+        let now = Descriptors::of(pid)?.sockets;
         if now != open {
             return Err(format!(
-                "{open} descriptors have become {now} after {looks} looks"
+                "{open} sockets have become {now} after {looks} looks"
             ));
         }
         if most > full + GROWTH {
@@ -52,14 +53,14 @@ pub(super) fn prove(proof: &Proof) -> Outcome<String> {
         }
     }
     drop(load);
-    let after = meter::settled_at(pid, before)?;
+    let after = meter::settled_at(pid, before)?.sockets;
     if after > before {
-        return Err(format!("{before} descriptors before, {after} after"));
+        return Err(format!("{before} sockets before, {after} after"));
     }
     let mib = |bytes: u64| bytes as f64 / 1024.0 / 1024.0;
     Ok(format!(
         "{CONNS} idle connections on `netloom listen tcp://… --echo` for {} minutes: private \
-         memory {:.1} MiB at first, {:.1} MiB at most; {open} descriptors throughout, {after} \
+         memory {:.1} MiB at first, {:.1} MiB at most; {open} sockets throughout, {after} \
          after; {looks} × 1,000 pings, the slowest {:.1} ms.",
         proof.minutes,
         mib(full),

@@ -180,6 +180,36 @@ impl Flow {
     }
 }
 
+/// A client that is connected and says nothing.
+pub(super) struct Silent(TcpStream);
+
+impl Silent {
+    pub(super) fn open(address: &str) -> Outcome<Self> {
+        let address: SocketAddr = address.parse().map_err(|_| "no address".to_owned())?;
+        let stream = TcpStream::connect_timeout(&address, PATIENCE);
+        stream.map(Silent).map_err(|error| error.to_string())
+    }
+
+    /// Says a word at last, and hears its answer and then the end.
+    pub(super) fn speaks(self) -> Outcome {
+        self.talk().map_err(|error| error.to_string())
+    }
+
+    fn talk(mut self) -> io::Result<()> {
+        const SIZE: u64 = 1000;
+
+        let stream = &mut self.0;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut head = vec![Kind::Short.byte()];
+        head.extend(SIZE.to_le_bytes());
+        stream.write_all(&head)?;
+        send(stream, 0, SIZE)?;
+        hear(stream, SIZE, 4096, Duration::ZERO)?;
+        stream.shutdown(Shutdown::Write)?;
+        ended(stream)
+    }
+}
+
 /// Bytes that tell their own place: a lost, doubled or moved piece is seen.
 pub(super) fn pattern(from: u64, count: usize) -> Vec<u8> {
     let byte = |at: u64| {
@@ -248,7 +278,7 @@ fn joined(writing: thread::JoinHandle<io::Result<()>>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::super::origin::Origin;
-    use super::{Flow, Kind};
+    use super::{Flow, Kind, Silent};
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::thread;
@@ -259,6 +289,7 @@ mod tests {
         for kind in Kind::ALL {
             Flow::of(*kind, 12_345).run(origin.address()).unwrap();
         }
+        Silent::open(origin.address()).unwrap().speaks().unwrap();
     }
 
     /// A carrier that changes, loses or cuts what it carries.

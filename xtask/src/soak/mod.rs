@@ -1,14 +1,17 @@
 //! A forwarder under everything at once, for as long as is asked: every byte
 //! must arrive, every end must be passed on, and nothing may grow.
 
+mod accounts;
 mod flows;
 mod origin;
 
 use crate::Outcome;
-use crate::bench::meter;
+use crate::bench::meter::{self, Descriptors};
 use crate::bench::server::Running;
+use crate::nginx::Folder;
 use crate::run::command;
-use flows::{Flow, Kind};
+use accounts::Accounts;
+use flows::{Flow, Kind, Silent};
 use origin::Origin;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,6 +20,10 @@ use std::time::{Duration, Instant};
 
 /// Clients at once, each with one conversation after another.
 const CLIENTS: usize = 12;
+/// Clients that come first and say nothing until all others have gone.
+const SILENT: usize = 8;
+/// Pipes that a thread may keep for the next who needs one, in descriptors.
+const KEPT_PIPES: usize = 2 * 16;
 /// Between two looks at memory and descriptors.
 const PAUSE: Duration = Duration::from_secs(2);
 /// What private memory may grow by once every kind of flow has run.
@@ -27,14 +34,20 @@ const GROWTH: u64 = 4 * 1024 * 1024;
 pub(crate) fn soak(netloom: &Path, duration: Duration, flags: &[&str]) -> Outcome<String> {
     let origin = Origin::start()?;
     let target = format!("tcp://{}", origin.address());
+    let folder = Folder::new("soak")?;
+    let log = folder.path().join("access.jsonl");
     let forward = Running::start(
         command(netloom)
             .args(["forward", "tcp://127.0.0.1:0", &target])
+            .arg("--access-log")
+            .arg(&log)
             .args(flags),
     )?;
     let address = forward.address()?;
     let pid = forward.pid();
 
+    let silent = (0..SILENT).map(|_| Silent::open(&address));
+    let silent = silent.collect::<Outcome<Vec<_>>>()?;
     // Every kind once, so that what is kept ready is there before it counts.
     for kind in Kind::ALL {
         Flow::of(*kind, 1).run(&address)?;
@@ -61,16 +74,29 @@ pub(crate) fn soak(netloom: &Path, duration: Duration, flags: &[&str]) -> Outcom
         looked
     })?;
     let lasted = begun.elapsed();
-    let after = meter::settled_at(pid, before)?;
-    if after > before {
-        return Err(format!("{before} descriptors before, {after} after"));
+    let after = meter::settled_at(pid, before.sockets)?;
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    if after.sockets > before.sockets || after.pipes > before.pipes + threads * KEPT_PIPES {
+        return Err(format!("{before} before, {after} after"));
+    }
+    for one in silent {
+        one.speaks()
+            .map_err(|problem| format!("a client that was silent: {problem}"))?;
+    }
+    // The log is whole when who writes it has ended.
+    forward.stop()?;
+    let accounts = Accounts::read(&log)?;
+    let flows = tally.flows.load(Ordering::Relaxed);
+    if accounts.count() != flows + (Kind::ALL.len() + SILENT) as u64 {
+        let count = accounts.count();
+        return Err(format!("{flows} conversations, and {count} in the log"));
     }
     let mib = |bytes: u64| bytes as f64 / 1024.0 / 1024.0;
     Ok(format!(
-        "{} conversations of {} kinds, {CLIENTS} at once, {:.1} GiB there and back in {:.0} s, \
-         every byte and every end as it was sent; private memory {:.1} MiB at first, {:.1} MiB at \
-         most; {before} descriptors before and {after} after.",
-        tally.flows.load(Ordering::Relaxed),
+        "{flows} conversations of {} kinds, {CLIENTS} at once, {:.1} GiB there and back in {:.0} s, \
+         every byte and every end as it was sent, and {SILENT} that were silent all the time and \
+         answered then; {accounts}; private memory {:.1} MiB at first, {:.1} MiB at \
+         most; {before} before and {after} after.",
         Kind::ALL.len(),
         mib(tally.bytes.load(Ordering::Relaxed)) / 1024.0,
         lasted.as_secs_f64(),

@@ -40,10 +40,11 @@ impl Origin {
 }
 
 fn serve(mut stream: TcpStream) -> io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
+    // Whoever is silent may be so as long as the soak lasts.
     let mut head = [0; 9];
     stream.read_exact(&mut head)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     let [kind, size @ ..] = head;
     let size = u64::from_le_bytes(size);
     match Kind::from_byte(kind) {

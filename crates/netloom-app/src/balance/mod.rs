@@ -240,6 +240,7 @@ impl Pool {
                             pool: self.clone(),
                             held: held.clone(),
                             at,
+                            open: true,
                         });
                     }
                 }
@@ -322,6 +323,8 @@ pub struct Pick {
     held: Arc<Held>,
     /// When it was picked, where somebody looked at the clock.
     at: Option<Moment>,
+    /// It counts as a connection.
+    open: bool,
 }
 
 impl Pick {
@@ -335,6 +338,14 @@ impl Pick {
         let at = self.at.map(|at| at + took);
         if let Some(turn) = self.held.standing.answered(took, at) {
             self.pool.turned(&self.held.standing, turn);
+        }
+    }
+
+    /// Its connection is closed, though it is still known that it was picked.
+    pub fn closed(&mut self) {
+        if std::mem::take(&mut self.open) {
+            self.held.standing.closes();
+            self.pool.hand_out();
         }
     }
 
@@ -380,7 +391,6 @@ impl AsRef<Standing> for Pick {
 
 impl Drop for Pick {
     fn drop(&mut self) {
-        self.held.standing.closes();
-        self.pool.hand_out();
+        self.closed();
     }
 }

@@ -244,8 +244,10 @@ impl Standing {
         let mut turn = None;
         if self.away.load(Relaxed) & DOWN != 0 {
             if checks.good >= rules.rise {
-                // Dials that failed meanwhile failed for the same reason.
+                // Dials that failed meanwhile failed for the same reason, and
+                // one that ends only now says nothing new.
                 self.away.store(0, Relaxed);
+                self.failures.store(0, Relaxed);
                 turn = Some(Turn::Up(checks.good));
             }
         } else if self.is_ejected() && now >= self.until() {

@@ -32,7 +32,7 @@ pub(super) struct Forwarded {
 enum By {
     Client,
     Target,
-    /// A limit of ours, or whoever told us to stop.
+    /// A limit of ours, what this host lacks, or whoever told us to stop.
     Us,
 }
 
@@ -137,7 +137,7 @@ impl Account {
     /// A target answered.
     pub(super) fn reached(&mut self, reached: &Reached) {
         self.target = Some(reached.pick.target().stack.endpoint.to_string());
-        self.tries = reached.tries;
+        self.tries = reached.tried.len() + 1;
         self.dialled = Some(reached.took);
     }
 
@@ -154,7 +154,7 @@ impl Account {
     pub(super) fn broke(self, failed: &CarryFailure, cx: &Cx) {
         let failure = &failed.failure;
         let by = match (failure.side(), failed.end) {
-            (Side::Us, _) => By::Us,
+            (Side::Us | Side::Os, _) => By::Us,
             (_, End::First) => By::Client,
             (_, End::Second) => By::Target,
         };
@@ -166,8 +166,8 @@ impl Account {
         self.tries = unreached.tries;
         self.target.clone_from(&unreached.target);
         let by = match unreached.side {
-            Side::Us => By::Us,
-            _ => By::Target,
+            Side::Us | Side::Os => By::Us,
+            Side::Peer | Side::Path => By::Target,
         };
         self.close(Carried::default(), by, Some(unreached.code), cx);
     }
@@ -175,8 +175,8 @@ impl Account {
     /// The client left before a target was reached.
     pub(super) fn left(self, failure: &Failure, cx: &Cx) {
         let by = match failure.side() {
-            Side::Us => By::Us,
-            _ => By::Client,
+            Side::Us | Side::Os => By::Us,
+            Side::Peer | Side::Path => By::Client,
         };
         self.close(Carried::default(), by, Some(failure.code()), cx);
     }

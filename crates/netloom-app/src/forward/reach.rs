@@ -26,8 +26,16 @@ pub(super) struct Reached {
     /// Kept as long as what it opened is.
     pub(super) pick: Pick,
     pub(super) opened: Opened,
-    pub(super) tries: usize,
+    /// Those that were tried before.
+    pub(super) tried: Vec<Pick>,
     pub(super) took: Duration,
+}
+
+/// A target that answered, and broke before a word was said.
+pub(super) struct Broke {
+    /// It, after those that were tried before.
+    pub(super) tried: Vec<Pick>,
+    pub(super) failure: Failure,
 }
 
 /// None did.
@@ -61,10 +69,24 @@ impl Reach {
         origin: Option<Origin>,
         cx: &Cx,
     ) -> Result<Reached, Unreached> {
-        let mut tried: Vec<Pick> = Vec::new();
-        let mut last: Option<Failure> = None;
+        self.reach_after(None, pool, client, origin, cx).await
+    }
+
+    /// The same for a client whose first target broke.
+    pub(super) async fn reach_after(
+        &self,
+        broke: Option<Box<Broke>>,
+        pool: &Arc<Pool>,
+        client: Option<IpAddr>,
+        origin: Option<Origin>,
+        cx: &Cx,
+    ) -> Result<Reached, Unreached> {
+        let (mut tried, mut last) = match broke {
+            Some(broke) => (broke.tried, Some(broke.failure)),
+            None => (Vec::new(), None),
+        };
         loop {
-            let pick = match pool.pick(client, &tried, cx).await {
+            let mut pick = match pool.pick(client, &tried, cx).await {
                 Ok(pick) => pick,
                 Err(nothing) => {
                     // That no other is left says less than why those failed.
@@ -80,17 +102,18 @@ impl Reach {
                     return Ok(Reached {
                         pick,
                         opened,
-                        tries: tried.len() + 1,
+                        tried,
                         took,
                     });
                 }
                 Err(failure) => failure.at(&stack.endpoint),
             };
             pick.failed(&failure);
+            pick.closed();
             // What this process may not open, it may not open for the next.
             let ours = failure.stage() == Stage::Create;
             tried.push(pick);
-            let before = last.take().map(|failure| failure.trail().to_vec());
+            let before = last.take().map(|failure: Failure| failure.trail().to_vec());
             let failure = failure.after(before.into_iter().flatten());
             if ours || tried.len() >= self.tries(pool) {
                 return Err(self.unreached(failure, &tried, cx));

@@ -17,7 +17,7 @@ use super::account::Account;
 use super::across::{FromDatagrams, ToDatagrams};
 use super::datagrams::{Patience, SessionRules, sessions};
 use super::names::Names;
-use super::reach::{Reach, Reached, Troubles, Unreached};
+use super::reach::{Broke, Reach, Reached, Troubles, Unreached};
 use super::targets::{NOT_YET, Targets, in_words};
 use crate::balance::{Entry, Pool};
 
@@ -151,44 +151,58 @@ impl Forwarder {
                 }
             },
         };
-        // Boxed, so that a pair at rest does not keep the room for it.
-        let reaching = Box::pin(self.reached_for(&mut conn, name, pool, cx));
-        let reached = match reaching.await {
-            Reaching::Reached(reached) => reached,
-            Reaching::Unreached(unreached) => {
-                // Not an end in order: what it asked for was never there.
-                conn.close(Close::Abort);
-                if let Some(account) = account {
-                    account.unreached(&unreached, cx);
+        let mut broke: Option<Box<Broke>> = None;
+        loop {
+            // Boxed, so that a pair at rest does not keep the room for it.
+            let reaching = self.reached_for(&mut conn, name.clone(), pool, broke.take(), cx);
+            let reached = match Box::pin(reaching).await {
+                Reaching::Reached(reached) => reached,
+                Reaching::Unreached(unreached) => {
+                    // Not an end in order: what it asked for was never there.
+                    conn.close(Close::Abort);
+                    if let Some(account) = account {
+                        account.unreached(&unreached, cx);
+                    }
+                    return Err(unreached.failure());
                 }
-                return Err(unreached.failure());
-            }
-            Reaching::Left(failure) => {
-                conn.close(Close::Abort);
-                if let Some(account) = account {
-                    account.left(&failure, cx);
+                Reaching::Left(failure) => {
+                    conn.close(Close::Abort);
+                    if let Some(account) = account {
+                        account.left(&failure, cx);
+                    }
+                    return Err(failure);
                 }
-                return Err(failure);
+            };
+            if let Some(account) = &mut account {
+                account.reached(&reached);
             }
-        };
-        if let Some(account) = &mut account {
-            account.reached(&reached);
-        }
-        let target = reached.opened.stream()?;
-        let _pick = reached.pick;
-        match carry(conn, target, Until::BothEnd).await {
-            Ok(carried) => {
-                if let Some(account) = account {
-                    account.carried(carried, cx);
+            let (mut pick, mut tried) = (reached.pick, reached.tried);
+            let target = reached.opened.stream()?;
+            let mut ended = match carry(conn, target, Until::BothEnd).await {
+                Ok(carried) => {
+                    if let Some(account) = account {
+                        account.carried(carried, cx);
+                    }
+                    return Ok(());
                 }
-                Ok(())
-            }
-            Err(broke) => {
-                if let Some(account) = account {
-                    account.broke(&broke, cx);
+                Err(ended) => ended,
+            };
+            if let Some(client) = ended.spared.take() {
+                pick.failed(&ended.failure);
+                if tried.len() + 1 < self.reach.tries(pool) {
+                    let failure = ended.failure.at(&pick.target().stack.endpoint);
+                    pick.closed();
+                    tried.push(pick);
+                    conn = *client;
+                    broke = Some(Box::new(Broke { tried, failure }));
+                    continue;
                 }
-                Err(broke.failure)
+                client.close(Close::Abort);
             }
+            if let Some(account) = account {
+                account.broke(&ended, cx);
+            }
+            return Err(ended.failure);
         }
     }
 
@@ -199,6 +213,7 @@ impl Forwarder {
         conn: &mut Conn,
         name: Option<Box<str>>,
         pool: &Arc<Pool>,
+        broke: Option<Box<Broke>>,
         cx: &Cx,
     ) -> Reaching {
         let client = pool.needs_client().then(|| conn.peer()?.ip()).flatten();
@@ -207,7 +222,8 @@ impl Forwarder {
             server_name: name.or_else(|| conn.server_name().map(Box::from)),
             ..conn.origin()
         });
-        let mut reaching = pin!(self.reach.reach(pool, client, origin, cx));
+        let reaching = self.reach.reach_after(broke, pool, client, origin, cx);
+        let mut reaching = pin!(reaching);
         // Most targets answer at once, and nobody need be watched.
         let mut unwatched = Some(conn);
         let mut leaving: Option<BoxFuture<'_, Failure>> = None;

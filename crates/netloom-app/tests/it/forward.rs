@@ -4,25 +4,23 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use netloom_app::kind;
 use netloom_base::{Code, Limits, Role, Settings, Value};
-use netloom_protocol::{Answering, answering};
-use netloom_transport::datagrams::{recv, send};
 use netloom_transport::sim::Sim;
-use netloom_transport::{Batch, Close, Conn, Cx, Datagrams, Opened, Outgoing};
+use netloom_transport::{Close, Conn, Cx};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::served::{Served, dial, text};
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
-fn to(targets: &[&str]) -> Settings {
+/// The settings of a forwarder to these.
+pub(crate) fn to(targets: &[&str]) -> Settings {
     let list = targets.iter().map(|target| Value::from(*target)).collect();
     Settings::new().with("to", Value::List(list))
 }
 
 /// Listens on host `name` at port 9 and gives every connection to `hold`.
-async fn target<F: Future<Output = ()> + Send + 'static>(
+pub(crate) async fn target<F: Future<Output = ()> + Send + 'static>(
     sim: &Sim,
     name: &str,
     hold: impl Fn(Conn, Cx) -> F + Send + 'static,
@@ -166,8 +164,8 @@ async fn late(conn: Conn, words: Vec<u8>, waits: u32, cx: &Cx) -> Saw {
     let (mut reads, mut writes) = tokio::io::split(conn);
     let said = async {
         cx.sleep(waits * SECOND).await;
-        writes.write_all(&words).await.unwrap();
-        writes.shutdown().await.unwrap();
+        let _ = writes.write_all(&words).await;
+        let _ = writes.shutdown().await;
     };
     let heard = async {
         let mut got = Vec::new();
@@ -197,6 +195,64 @@ fn a_target_that_refuses_or_is_silent_is_followed_by_the_next() {
         served.stop(&sim).await;
         let heard = heard.lock().unwrap();
         assert_eq!((heard.len(), &heard[0].got), (1, &text(1, 10)));
+    })
+    .unwrap();
+}
+
+/// A target that resets whoever comes, at once.
+async fn resets_all(sim: &Sim, name: &str) {
+    target(sim, name, |conn, _| async move { conn.close(Close::Abort) }).await;
+}
+
+#[test]
+fn a_target_that_is_reset_before_a_word_was_said_is_followed_by_the_next() {
+    // Whether a target that speaks is within as many as are tried.
+    for (retries, answers) in [("0", false), ("1", false), ("2", true)] {
+        let sim = Sim::new(5);
+        let cx = sim.host("client");
+        sim.block_on(async {
+            resets_all(&sim, "a").await;
+            resets_all(&sim, "b").await;
+            let heard = talker(&sim, "c", text(2, 10)).await;
+            let settings = to(&["tcp://a:9", "tcp://b:9", "tcp://c:9"])
+                .with("balance", "first")
+                .with("retries", retries);
+            let served = Served::start(&sim, "forward", settings).await;
+            // It waits to be spoken to.
+            let saw = late(dial(&cx).await.unwrap(), text(1, 10), 30, &cx).await;
+            served.stop(&sim).await;
+            let ended = served.take_ended();
+            if answers {
+                assert!(saw.whole && saw.got == text(2, 10));
+                assert!(heard.lock().unwrap()[0].whole);
+                assert_eq!(ended[0].code(), None);
+            } else {
+                assert_eq!(saw, Saw::default(), "a reset, and no end in order");
+                assert_eq!(ended[0].code(), Some(Code::RECV_RESET));
+            }
+        })
+        .unwrap();
+    }
+}
+
+#[test]
+fn what_was_said_to_a_target_that_is_reset_is_not_said_to_another() {
+    let sim = Sim::new(5);
+    let cx = sim.host("client");
+    sim.block_on(async {
+        target(&sim, "a", |mut conn, _| async move {
+            conn.read_exact(&mut [0]).await.unwrap();
+            conn.close(Close::Abort);
+        })
+        .await;
+        let heard = talker(&sim, "b", text(2, 10)).await;
+        let settings = to(&["tcp://a:9", "tcp://b:9"]).with("balance", "first");
+        let served = Served::start(&sim, "forward", settings).await;
+        let saw = exchange(dial(&cx).await.unwrap(), text(1, 10)).await;
+        served.stop(&sim).await;
+        assert_eq!(saw, Saw::default());
+        assert_eq!(served.take_ended()[0].code(), Some(Code::RECV_RESET));
+        assert!(heard.lock().unwrap().is_empty());
     })
     .unwrap();
 }
@@ -323,178 +379,6 @@ fn a_drain_lets_pairs_go_on_as_long_as_it_may() {
         let ended = served.take_ended();
         assert!(ended[0].result.is_ok(), "{ended:?}");
         assert_eq!(ended[0].received, 10);
-    })
-    .unwrap();
-}
-
-/// Serves `kind` at `at` on the host `name`, carried as `carried` says.
-async fn serve(
-    sim: &Sim,
-    name: &str,
-    kind_name: &str,
-    own: &Settings,
-    at: &str,
-    carried: &Settings,
-) -> Cx {
-    let cx = sim.host(name);
-    let offer = kind(kind_name).unwrap().build(own, cx.net()).unwrap();
-    let stack = cx.net().stack(&at.parse().unwrap(), Role::Bind).unwrap();
-    match answering(&stack, &offer, carried).unwrap() {
-        Answering::Datagrams(service) => {
-            for held in cx.net().datagrams(&stack, &cx).await.unwrap() {
-                let socket = held.socket().unwrap().unwrap();
-                let (service, there) = (service.clone(), cx.clone());
-                cx.spawn(async move { service.serve(socket, &there).await.unwrap() });
-            }
-        }
-        Answering::Conns(service) => {
-            let bound = cx.net().bind(&stack, &cx).await.unwrap().remove(0);
-            let mut listener = bound.listener().unwrap().unwrap();
-            let there = cx.clone();
-            cx.spawn(async move {
-                let _bound = bound;
-                while let Ok(accepted) = listener.accept().await {
-                    let (service, cx) = (service.clone(), there.clone());
-                    there.spawn(async move {
-                        let _ = service.serve(accepted.attach().unwrap(), &cx).await;
-                    });
-                }
-            });
-        }
-    }
-    cx
-}
-
-fn framing(word: &str) -> Settings {
-    Settings::new().with("framing", word)
-}
-
-async fn open(cx: &Cx, at: &str) -> Opened {
-    let stack = cx.net().stack(&at.parse().unwrap(), Role::Dial).unwrap();
-    cx.net().dial(&stack, cx).await.unwrap()
-}
-
-#[test]
-fn messages_of_a_stream_become_datagrams_and_back() {
-    let sim = Sim::new(9);
-    let cx = sim.host("client");
-    sim.block_on(async {
-        let none = Settings::new();
-        serve(&sim, "a", "echo", &none, "udp://a:9", &none).await;
-        let targets = to(&["udp://a:9"]);
-        serve(
-            &sim,
-            "server",
-            "forward",
-            &targets,
-            "tcp://server:7",
-            &framing("len16"),
-        )
-        .await;
-        let mut conn = open(&cx, "tcp://server:7").await.stream().unwrap();
-        for message in [&b"one"[..], &[7; 1400], b""] {
-            let mut framed = (message.len() as u16).to_be_bytes().to_vec();
-            framed.extend_from_slice(message);
-            conn.write_all(&framed).await.unwrap();
-            let mut back = vec![0; framed.len()];
-            conn.read_exact(&mut back).await.unwrap();
-            assert_eq!(back, framed);
-        }
-        // The last question is answered, though the client has ended.
-        conn.write_all(b"\0\x04last").await.unwrap();
-        conn.shutdown().await.unwrap();
-        let mut rest = Vec::new();
-        conn.read_to_end(&mut rest).await.unwrap();
-        assert_eq!(rest, b"\0\x04last");
-    })
-    .unwrap();
-}
-
-async fn socket(cx: &Cx, at: &str) -> Box<dyn Datagrams> {
-    match open(cx, at).await {
-        Opened::Datagrams(socket) => socket,
-        other => panic!("{at} gave {}", other.kind()),
-    }
-}
-
-/// What comes back for `request`, if anything does.
-async fn asked(socket: &mut dyn Datagrams, request: &[u8], cx: &Cx) -> Option<Vec<u8>> {
-    send(socket, &[Outgoing::connected(request)]).await.unwrap();
-    let mut batch = Batch::new(4, 65_535);
-    let came = cx.timeout(5 * SECOND, recv(socket, &mut batch)).await;
-    came?.ok()?;
-    Some(batch.iter().next().unwrap().1.to_vec())
-}
-
-#[test]
-fn datagrams_become_messages_of_a_stream_for_each_client() {
-    let sim = Sim::new(9);
-    let (one, other) = (sim.host("one"), sim.host("other"));
-    sim.block_on(async {
-        let none = Settings::new();
-        let lines = framing("lines");
-        serve(&sim, "a", "echo", &none, "tcp://a:9", &lines).await;
-        let targets = to(&["tcp://a:9"]).with("session-idle", "20s");
-        let here = serve(
-            &sim,
-            "server",
-            "forward",
-            &targets,
-            "udp://server:7",
-            &lines,
-        )
-        .await;
-        let mut first = socket(&one, "udp://server:7").await;
-        let mut second = socket(&other, "udp://server:7").await;
-        for word in [&b"hello"[..], b"again"] {
-            assert_eq!(asked(&mut *first, word, &one).await.as_deref(), Some(word));
-            assert_eq!(
-                asked(&mut *second, word, &other).await.as_deref(),
-                Some(word)
-            );
-        }
-        // A stream for each client, until nothing was heard of it for so long.
-        assert_eq!(sim.net().streams().len(), 2);
-        here.sleep(30 * SECOND).await;
-        assert_eq!(sim.net().streams(), []);
-        assert_eq!(
-            asked(&mut *first, b"back", &one).await.as_deref(),
-            Some(&b"back"[..])
-        );
-        // What no line can hold is dropped, and the next goes on.
-        assert_eq!(asked(&mut *first, b"two\nlines", &one).await, None);
-        assert_eq!(
-            asked(&mut *first, b"one", &one).await.as_deref(),
-            Some(&b"one"[..])
-        );
-    })
-    .unwrap();
-}
-
-#[test]
-fn clients_of_datagrams_are_not_remembered_without_end() {
-    let sim = Sim::new(9);
-    sim.block_on(async {
-        let none = Settings::new();
-        let lines = framing("lines");
-        serve(&sim, "a", "echo", &none, "tcp://a:9", &lines).await;
-        let targets = to(&["tcp://a:9"]).with("max-sessions", "3");
-        serve(
-            &sim,
-            "server",
-            "forward",
-            &targets,
-            "udp://server:7",
-            &lines,
-        )
-        .await;
-        let mut answered = 0;
-        for i in 0..5 {
-            let cx = sim.host(&format!("client{i}"));
-            let mut socket = socket(&cx, "udp://server:7").await;
-            answered += usize::from(asked(&mut *socket, b"x", &cx).await.is_some());
-        }
-        assert_eq!((answered, sim.net().streams().len()), (3, 3));
     })
     .unwrap();
 }

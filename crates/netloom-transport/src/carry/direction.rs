@@ -76,6 +76,11 @@ impl Direction {
         self.shift.top()
     }
 
+    /// Whether the sender has said nothing yet, and not that it is done.
+    pub(super) fn is_unsaid(&self) -> bool {
+        self.carried == 0 && self.state == State::Open
+    }
+
     /// Whether the sender has said everything.
     pub(super) fn has_heard_all(&self) -> bool {
         self.state != State::Open

@@ -68,6 +68,9 @@ pub struct CarryFailure {
     pub carried: Carried,
     /// Why.
     pub failure: Failure,
+    /// The first end, where the second was reset before either had said
+    /// anything. Nobody has heard of the second, and another may take its place.
+    pub spared: Option<Box<Conn>>,
 }
 
 /// Carries bytes between `first` and `second` until both have ended, or as
@@ -76,7 +79,8 @@ pub struct CarryFailure {
 ///
 /// When one breaks, so does the other: whoever has not got all that was said to
 /// it sees a reset where the transport can, and not an end in order. The same
-/// happens when the future is dropped while bytes are under way.
+/// happens when the future is dropped while bytes are under way. Only when the
+/// second is reset before a word was said, the first is given back.
 pub fn carry(first: Conn, second: Conn, until: Until) -> Carry {
     Carry {
         ends: Some((first, second)),
@@ -171,6 +175,17 @@ impl Carry {
         }
     }
 
+    /// The first end, where `failure` of the second ended what had not begun.
+    fn spare(&mut self, end: End, failure: &Failure) -> Option<Box<Conn>> {
+        let unsaid = self.forth.is_unsaid() && self.back.is_unsaid();
+        if end == End::First || failure.code() != Code::RECV_RESET || !unsaid {
+            return None;
+        }
+        let (first, second) = self.ends.take()?;
+        second.close(Close::Abort);
+        Some(Box::new(first))
+    }
+
     /// `why` is a break of a connection; limits and whoever has had enough
     /// break nothing.
     fn cut(&mut self, broken: bool) {
@@ -199,11 +214,13 @@ impl Future for Carry {
                     }
                     (None, _) => Failure::from_io(stage, error),
                 };
+                let spared = self.spare(end, &failure);
                 self.cut(!has_had_enough && !is_ours(failure.code()));
                 Poll::Ready(Err(CarryFailure {
                     end,
                     carried: self.so_far(),
                     failure,
+                    spared,
                 }))
             }
         }

@@ -5,6 +5,7 @@ use std::net::Shutdown;
 use std::process::{Command, Stdio};
 
 use crate::client::{assert_same, open, random, there_and_back};
+use crate::descriptors::descriptors;
 use crate::peers::are_here;
 use crate::program::{Program, Server, netloom, netloom_under};
 use crate::told;
@@ -21,12 +22,6 @@ fn carried(mut forward: Command) -> (Server, Server) {
 fn accounts(forward: &Server, count: usize) -> Vec<serde_json::Value> {
     let lines = forward.program.stdout.lines(r#""kind":"forwarded""#, count);
     lines.iter().map(|line| told::line(line)).collect()
-}
-
-fn descriptors(pid: u32) -> usize {
-    std::fs::read_dir(format!("/proc/{pid}/fd"))
-        .unwrap()
-        .count()
 }
 
 #[test]

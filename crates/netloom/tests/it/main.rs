@@ -13,7 +13,9 @@
 
 mod activation;
 mod admin;
+mod alone;
 mod balance;
+mod chaos;
 mod chat;
 mod client;
 mod collect;
@@ -30,8 +32,11 @@ mod explain;
 mod files;
 mod forward;
 mod forward_gears;
+mod forward_slow;
 mod forward_udp;
+mod forward_want;
 mod framing;
+mod half_close;
 mod help;
 mod hostile;
 mod limits;

@@ -243,4 +243,6 @@ fn a_reader_that_stops_stops_the_sender() {
     // Ours, whose program reads nothing, holds theirs up too, and keeps little.
     let ours = Server::netloom(&["listen", "tcp://127.0.0.1:0", "--exec", "sleep 1000"]);
     assert_eq!(client("sendall", &ours).end().text(), "stuck\n");
+    // Killed, it would leave its program behind.
+    ours.stop();
 }

@@ -79,6 +79,32 @@ fn whoever_comes_back_by_checks_is_not_left_out_for_what_failed_meanwhile() {
 }
 
 #[test]
+fn a_dial_that_fails_late_does_not_undo_what_checks_found() {
+    let mut place = Place::new(&TWO, &[("check", "connect"), ("check-every", "1s")]);
+    let _b = place.serve("b");
+    place.sim.host("a");
+    let a = || loop {
+        let pick = place.pick().unwrap();
+        if name(&pick) == "tcp://a:80" {
+            return pick;
+        }
+    };
+    let (late, picks) = (a(), [a(), a(), a()]);
+    for pick in picks {
+        pick.failed(&refused());
+    }
+    place.pool.keep(&place.cx);
+    place.run(secs(1));
+    assert_eq!(place.heard().len(), 2, "left out, and down");
+    let _a = place.serve("a");
+    place.run(secs(5));
+    assert_eq!(place.heard(), ["target tcp://a:80 is up again (2 checks)"]);
+    late.failed(&refused());
+    assert_eq!(place.heard(), Vec::<String>::new());
+    assert_eq!(place.shares(10).len(), 2);
+}
+
+#[test]
 fn the_first_check_decides_alone_and_silence_is_found_too() {
     let mut place = Place::new(&TWO, &[("check", "connect"), ("check-timeout", "1s")]);
     let _a = place.serve("a");

@@ -269,6 +269,7 @@ impl Talk {
                     end: End::Second,
                     carried: moved,
                     failure: again,
+                    spared: None,
                 };
                 if let Some(account) = account {
                     account.broke(&broke, cx);

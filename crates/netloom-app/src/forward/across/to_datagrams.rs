@@ -89,6 +89,7 @@ impl ToDatagrams {
             end,
             carried: moved,
             failure: again,
+            spared: None,
         };
         if let Some(account) = account {
             account.broke(&broke, cx);

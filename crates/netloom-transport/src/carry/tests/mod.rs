@@ -1,5 +1,7 @@
 //! What carrying promises, in every gear.
 
+#[cfg(target_os = "linux")]
+mod half_close;
 mod simulated;
 #[cfg(target_os = "linux")]
 mod sockets;

@@ -120,6 +120,49 @@ fn a_reset_is_passed_on() {
     }
 }
 
+/// A second end that is reset before anything was said costs the first nothing.
+#[test]
+fn the_first_is_spared_what_had_not_begun() {
+    for said in [None, Some(End::First), Some(End::Second)] {
+        let sim = Sim::new(1);
+        let (spared, heard) = sim
+            .block_on(async {
+                let (mut client, carrying, mut server) = carried(&sim).await;
+                let talk = async {
+                    match said {
+                        None => {}
+                        Some(End::First) => {
+                            client.write_all(b"x").await.unwrap();
+                            server.read_exact(&mut [0]).await.unwrap();
+                        }
+                        Some(End::Second) => {
+                            server.write_all(b"x").await.unwrap();
+                            client.read_exact(&mut [0]).await.unwrap();
+                        }
+                    }
+                    server.close(Close::Abort);
+                };
+                let failed = tokio::join!(carrying, talk).0.unwrap_err();
+                assert_eq!(failed.end, End::Second);
+                assert_eq!(failed.failure.code(), Code::RECV_RESET);
+                let spared = failed.spared.is_some();
+                if let Some(mut first) = failed.spared {
+                    first.write_all(b"from another").await.unwrap();
+                    first.shutdown().await.unwrap();
+                }
+                (spared, all(&mut client).await)
+            })
+            .unwrap();
+        assert_eq!(spared, said.is_none());
+        match heard {
+            Ok(heard) => assert!(spared && heard == b"from another"),
+            Err(error) => {
+                assert!(!spared && error.kind() == std::io::ErrorKind::ConnectionReset);
+            }
+        }
+    }
+}
+
 #[test]
 fn with_an_end_in_sight_it_is_over_when_the_second_has_ended() {
     let sim = Sim::new(1);

@@ -6,20 +6,12 @@ use tokio::task::yield_now;
 
 use super::super::splice::Pipe;
 use super::super::{Carried, End, Gear, Until, carry};
-use super::sockets::{Kind, alone, carried, pair};
+use super::sockets::{Kind, alone, block_on, carried, pair};
 use super::{hear, pieces, say, text};
 use crate::conn::Close;
 use crate::seat::{Deadlines, Seats};
 use netloom_base::{Code, Stage};
 use std::time::Duration;
-
-fn block_on<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(work)
-}
 
 /// Lets everybody else go on so many times.
 async fn stall(turns: u8) {
@@ -71,38 +63,6 @@ proptest! {
         if at_once && lengths.0 + lengths.1 > 0 {
             prop_assert_eq!(told.gear, Gear::Splice);
             prop_assert!(told.spliced > 0);
-        }
-    }
-}
-
-#[test]
-fn half_close_is_kept_while_splicing() {
-    let _alone = alone();
-    for kind in [Kind::Tcp, Kind::Unix] {
-        for first in [End::First, End::Second] {
-            let carried = block_on(async {
-                let (client, carrying, server) = carried(kind, kind).await;
-                let (mut early, mut late) = match first {
-                    End::First => (client, server),
-                    End::Second => (server, client),
-                };
-                let talk = async {
-                    early.write_all(b"question").await.unwrap();
-                    early.shutdown().await.unwrap();
-                    let mut got = Vec::new();
-                    late.read_to_end(&mut got).await.unwrap();
-                    assert_eq!(got, b"question");
-                    late.write_all(b"the answer").await.unwrap();
-                    late.shutdown().await.unwrap();
-                    got.clear();
-                    early.read_to_end(&mut got).await.unwrap();
-                    assert_eq!(got, b"the answer");
-                };
-                tokio::join!(carrying.at_once(), talk).0.unwrap()
-            });
-            assert_eq!(carried.forth + carried.back, 18);
-            assert_eq!((carried.spliced, carried.gear), (18, Gear::Splice));
-            assert_eq!(carried.ended_first, Some(first));
         }
     }
 }
