@@ -60,20 +60,20 @@ pub(crate) fn gives_datagrams(endpoint: &Endpoint, role: Role) -> bool {
     stack.is_ok_and(|stack| stack.kind() == Kind::Datagram)
 }
 
-/// Whether an endpoint is a group: many may speak there, and it is listened to.
-pub(crate) fn is_group(endpoint: &Endpoint) -> bool {
-    endpoint.host().ip().is_some_and(|ip| ip.is_multicast())
-        && [Role::Bind, Role::Dial]
-            .into_iter()
-            .any(|role| gives_datagrams(endpoint, role))
-}
-
 /// The same of several, all of them.
 pub(crate) fn all_give_datagrams(urls: &[&str]) -> bool {
     urls.iter().all(|url| {
         let set = url.parse::<EndpointSet>();
         set.is_ok_and(|set| set.iter().all(|one| gives_datagrams(&one, Role::Bind)))
     })
+}
+
+/// Whether an endpoint is a group: many may speak there, and it is listened to.
+pub(crate) fn is_group(endpoint: &Endpoint) -> bool {
+    endpoint.host().ip().is_some_and(|ip| ip.is_multicast())
+        && [Role::Bind, Role::Dial]
+            .into_iter()
+            .any(|role| gives_datagrams(endpoint, role))
 }
 
 /// Talks to one endpoint. `overdue` says what did not happen when the limit passes.

@@ -39,26 +39,24 @@ impl Place {
     /// before anything was known.
     async fn once(&self, left: Option<Duration>, cx: &Cx) -> Option<Result<Vec<String>, Failure>> {
         if group_of(&self.stack).is_some() {
-            return Some(self.hear(left, cx).await);
+            return self.hear(left, cx).await;
         }
-        match left {
-            Some(left) => cx.timeout(left, self.open(cx)).await,
-            None => Some(self.open(cx).await),
-        }
+        in_time(left, self.open(cx), cx).await
     }
 
-    /// A group is there when somebody speaks to it.
-    async fn hear(&self, left: Option<Duration>, cx: &Cx) -> Result<Vec<String>, Failure> {
-        let probe = Probe::new();
-        let mut ear = Ear::join(&self.stack, &probe, cx).await?;
-        let heard = match left {
-            Some(left) => cx.timeout(left, ear.first(&probe, cx)).await,
-            None => Some(ear.first(&probe, cx).await),
+    /// The same of a group, which is there when somebody speaks to it.
+    async fn hear(&self, left: Option<Duration>, cx: &Cx) -> Option<Result<Vec<String>, Failure>> {
+        let (probe, over) = (Probe::new(), left.map(|left| cx.now() + left));
+        let mut ear = match in_time(left, Ear::join(&self.stack, &probe, cx), cx).await? {
+            Ok(ear) => ear,
+            Err(failure) => return Some(Err(failure)),
         };
-        match heard {
-            Some(heard) => Ok(vec![heard?.to_string()]),
+        let left = over.map(|over| over.since(cx.now()));
+        let heard = in_time(left, ear.first(&probe, cx), cx).await;
+        Some(match heard {
+            Some(heard) => heard.map(|heard| vec![heard.to_string()]),
             None => Err(ear.silent(&probe, cx).await),
-        }
+        })
     }
 
     /// Opens it with every layer, and hears its protocol's first words where it
@@ -104,6 +102,14 @@ impl Place {
             (Some(ip), Some(port)) => failure.fact(Fact::Tried((ip, port).into())),
             _ => failure,
         }
+    }
+}
+
+/// What comes of it, unless the time that is left passes first.
+async fn in_time<T>(left: Option<Duration>, work: impl Future<Output = T>, cx: &Cx) -> Option<T> {
+    match left {
+        Some(left) => cx.timeout(left, work).await,
+        None => Some(work.await),
     }
 }
 

@@ -193,12 +193,20 @@ pub async fn hear(
     cx: &Cx,
 ) -> Result<Story, Failure> {
     let named = |failure: Failure| failure.at(&stack.endpoint);
-    let ear = match say {
-        Some(text) => Ear::ask(stack, text, probe, cx).await,
-        None => Ear::join(stack, probe, cx).await,
+    let opening = async {
+        match say {
+            Some(text) => Ear::ask(stack, text, probe, cx).await,
+            None => Ear::join(stack, probe, cx).await,
+        }
+    };
+    let began = cx.now();
+    let Some(ear) = cx.timeout(within, opening).await else {
+        let late = Failure::new(Stage::Join, Side::Os, Code::RECV_TIMEOUT);
+        let late = late.message("no interface could be used for the group in time");
+        return Err(named(late.fact(Fact::Waited(within))));
     };
     let mut ear = ear.map_err(named)?;
-    let left = within.saturating_sub(cx.now() - ear.began);
+    let left = within.saturating_sub(cx.now() - began);
     match cx.timeout(left, ear.first(probe, cx)).await {
         Some(heard) => Ok(ear.story(stack, &heard.map_err(named)?, cx)),
         None => Err(ear.silent(probe, cx).await),
