@@ -14,9 +14,11 @@ use netloom_base::failure::Fact;
 use netloom_base::{
     Code, Endpoint, EndpointSet, Failure, Kind, Moment, Role, Side, Stack, Stage, Story,
 };
+use netloom_explain::awaited::Awaited;
 use netloom_host::os_net;
 use netloom_transport::datagrams::{Lost, Received, send};
 use netloom_transport::net::complaint;
+use netloom_transport::probe::Probe;
 use netloom_transport::{Batch, Conn, Cx, Datagrams, Opened, Outgoing, Peer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -25,7 +27,6 @@ use crate::connecting::{Console, recorder};
 use crate::contract::Stop;
 use crate::desk::Desk;
 use crate::editor::{LONGEST, Options};
-use crate::silence::Awaited;
 use crate::talk::{Expect, Script};
 use crate::view::{Data, Face, json_line, now};
 use crate::watch::{Seen, Watch};
@@ -65,6 +66,14 @@ pub(crate) fn all_give_datagrams(urls: &[&str]) -> bool {
         let set = url.parse::<EndpointSet>();
         set.is_ok_and(|set| set.iter().all(|one| gives_datagrams(&one, Role::Bind)))
     })
+}
+
+/// Whether an endpoint is a group: many may speak there, and it is listened to.
+pub(crate) fn is_group(endpoint: &Endpoint) -> bool {
+    endpoint.host().ip().is_some_and(|ip| ip.is_multicast())
+        && [Role::Bind, Role::Dial]
+            .into_iter()
+            .any(|role| gives_datagrams(endpoint, role))
 }
 
 /// Talks to one endpoint. `overdue` says what did not happen when the limit passes.
@@ -221,8 +230,8 @@ impl<'a> Exchange<'a> {
         } else {
             Console::open(by.options, name.clone(), &watch, face, cx).await?
         };
-        if self.sockets.len() == 1 {
-            self.group = Awaited::at(stack, self.listens, cx).await;
+        if self.is_at_one_address() {
+            self.group = Awaited::at(stack, self.listens, &Probe::new(), cx).await;
         }
         let at = self.sockets.first().map(|socket| socket.facts());
         let at = at.unwrap_or_default();
@@ -244,6 +253,19 @@ impl<'a> Exchange<'a> {
             watch.close(seen);
         }
         watch.finish()
+    }
+
+    /// Whether all that is held is one address, on however many interfaces.
+    fn is_at_one_address(&self) -> bool {
+        let mut held = self
+            .sockets
+            .iter()
+            .map(|socket| match socket.facts().local {
+                Some(Peer::Ip(addr)) => Some((addr.ip(), addr.port())),
+                _ => None,
+            });
+        let first = held.next();
+        first.is_some() && held.all(|one| one.is_some() && Some(one) == first)
     }
 
     /// When to give up, unless something happens before.
@@ -299,7 +321,7 @@ impl<'a> Exchange<'a> {
                     self.tell_losses(Duration::ZERO);
                     return match (self.silent(overdue), &self.group) {
                         (Err(silent), Some(group)) if !self.heard => {
-                            Err(group.told(silent, self.cx).await)
+                            Err(group.told(silent, &Probe::new(), self.cx).await)
                         }
                         (ended, _) => ended,
                     };

@@ -20,7 +20,6 @@ mod messages;
 mod recording;
 mod replaying;
 mod serving;
-mod silence;
 mod talk;
 mod verb;
 mod via;

@@ -9,7 +9,10 @@ use std::time::Duration;
 use netloom_base::endpoint::Host;
 use netloom_base::failure::Fact;
 use netloom_base::{Code, Failure, Fields, Moment, Record, Side, Stack, Stage};
+use netloom_explain::awaited::group_of;
+use netloom_explain::story::Ear;
 use netloom_protocol::{Visit, spoken_on};
+use netloom_transport::probe::Probe;
 use netloom_transport::{Close, Conn, Cx};
 
 use crate::contract::Stop;
@@ -32,9 +35,32 @@ impl Place {
         Place { url, stack }
     }
 
-    /// Opens it once, with every layer, and hears its protocol's first words
-    /// where it names one. Gives what should be
-    /// known of the way there.
+    /// Opens it once within the time that is left. `None` when that was over
+    /// before anything was known.
+    async fn once(&self, left: Option<Duration>, cx: &Cx) -> Option<Result<Vec<String>, Failure>> {
+        if group_of(&self.stack).is_some() {
+            return self.hear(left, cx).await;
+        }
+        in_time(left, self.open(cx), cx).await
+    }
+
+    /// The same of a group, which is there when somebody speaks to it.
+    async fn hear(&self, left: Option<Duration>, cx: &Cx) -> Option<Result<Vec<String>, Failure>> {
+        let (probe, over) = (Probe::new(), left.map(|left| cx.now() + left));
+        let mut ear = match in_time(left, Ear::join(&self.stack, &probe, cx), cx).await? {
+            Ok(ear) => ear,
+            Err(failure) => return Some(Err(failure)),
+        };
+        let left = over.map(|over| over.since(cx.now()));
+        let heard = in_time(left, ear.first(&probe, cx), cx).await;
+        Some(match heard {
+            Some(heard) => heard.map(|heard| vec![heard.to_string()]),
+            None => Err(ear.silent(&probe, cx).await),
+        })
+    }
+
+    /// Opens it with every layer, and hears its protocol's first words where it
+    /// names one. Gives what should be known of the way there.
     async fn open(&self, cx: &Cx) -> Result<Vec<String>, Failure> {
         let visit = Visit {
             stack: &self.stack,
@@ -76,6 +102,14 @@ impl Place {
             (Some(ip), Some(port)) => failure.fact(Fact::Tried((ip, port).into())),
             _ => failure,
         }
+    }
+}
+
+/// What comes of it, unless the time that is left passes first.
+async fn in_time<T>(left: Option<Duration>, work: impl Future<Output = T>, cx: &Cx) -> Option<T> {
+    match left {
+        Some(left) => cx.timeout(left, work).await,
+        None => Some(work.await),
     }
 }
 
@@ -141,10 +175,7 @@ async fn one(
     loop {
         tries += 1;
         let left = over.map(|over| over.since(cx.now()));
-        let ended = match left {
-            Some(left) => cx.timeout(left, place.open(cx)).await,
-            None => Some(place.open(cx).await),
-        };
+        let ended = place.once(left, cx).await;
         let waited = cx.now() - began;
         let failure = match (ended, last.take()) {
             (Some(Ok(learned)), _) => {
@@ -165,7 +196,11 @@ async fn one(
         };
         let left = over.map_or(pause, |over| over.since(cx.now()));
         if left.is_zero() {
-            let many = format!("tried {tries} times in {:.1} s", waited.as_secs_f64());
+            let many = match tries {
+                1 => "once".to_owned(),
+                many => format!("{many} times"),
+            };
+            let many = format!("tried {many} in {:.1} s", waited.as_secs_f64());
             return Err(failure.fact(Fact::said(many, "wait")));
         }
         told.why(&failure, &place.url, waited, face);

@@ -13,6 +13,7 @@
 //! its page ([`pages`]), and what an errno, an alert or a status means in [`lore`].
 #![forbid(unsafe_code)]
 
+pub mod awaited;
 pub mod catalogue;
 mod diagnose;
 pub mod doctor;

@@ -168,7 +168,7 @@ fn first_number(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Descriptors, cpu_ns, descriptors, parent, private, private_bytes, reaped};
+    use super::{Descriptors, cpu_ns, parent, private, private_bytes, reaped};
 
     #[test]
     fn private_memory_is_clean_and_dirty() {

@@ -86,6 +86,8 @@ struct Session<'a> {
 enum Next {
     Came,
     Out,
+    /// Who asked who is here is to be answered.
+    Owed,
     Round,
     Over,
 }
@@ -102,19 +104,28 @@ impl<'a> Post<'a> {
         let mut batch = Batch::new(SLOTS, self.socket.room());
         let draining = cx.shutdown().clone();
         let mut draining = pin!(draining.draining());
-        for message in here(true, hall, cx) {
-            self.say(None, &message).await;
-        }
+        self.say_all(group.ask(hall, cx)).await;
         let mut repeat = cx.now() + REPEAT;
         let mut round: BoxFuture<'_, ()> = Box::pin(cx.sleep(ROUND));
+        let mut owed = None;
         loop {
             let mailbox = group.mailbox.clone();
+            if owed.as_ref().map(|(at, _)| *at) != group.due() {
+                owed = group
+                    .due()
+                    .map(|at| (at, Box::pin(cx.sleep(at - cx.now()))));
+            }
             let next = poll_fn(|task| {
                 if draining.as_mut().poll(task).is_ready() {
                     return Poll::Ready(Next::Over);
                 }
                 if mailbox.poll_some(task).is_ready() {
                     return Poll::Ready(Next::Out);
+                }
+                if let Some((_, due)) = &mut owed
+                    && due.as_mut().poll(task).is_ready()
+                {
+                    return Poll::Ready(Next::Owed);
                 }
                 if round.as_mut().poll(task).is_ready() {
                     return Poll::Ready(Next::Round);
@@ -127,10 +138,12 @@ impl<'a> Post<'a> {
                 Next::Came => {
                     for (of, bytes) in batch.iter().filter(|(of, _)| of.truncated_from.is_none()) {
                         let _ = of;
-                        for answer in group.hear(bytes, hall, cx) {
-                            self.say(None, &answer).await;
-                        }
+                        self.say_all(group.hear(bytes, hall, cx)).await;
                     }
+                }
+                Next::Owed => {
+                    owed = None; // it is over, and is not asked again
+                    self.say_all(group.owed(hall, cx)).await;
                 }
                 Next::Out => {
                     self.post_all(&group).await;
@@ -145,11 +158,10 @@ impl<'a> Post<'a> {
                 Next::Round => {
                     round = Box::pin(cx.sleep(ROUND));
                     group.forget(hall, cx);
+                    self.say_all(group.ask_again(hall, cx)).await;
                     if cx.now() >= repeat {
                         repeat = cx.now() + REPEAT;
-                        for message in here(false, hall, cx) {
-                            self.say(None, &message).await;
-                        }
+                        self.say_all(here(false, hall, cx)).await;
                     }
                 }
                 Next::Over => break,
@@ -163,6 +175,12 @@ impl<'a> Post<'a> {
 
     async fn post_all(&mut self, group: &Group) {
         while let Some(message) = group.mailbox.take() {
+            self.say(None, &message).await;
+        }
+    }
+
+    async fn say_all(&mut self, messages: Vec<Vec<u8>>) {
+        for message in messages {
             self.say(None, &message).await;
         }
     }
@@ -213,7 +231,7 @@ impl<'a> Post<'a> {
                     }
                 }
                 Next::Out => self.deliver().await,
-                Next::Round => {
+                Next::Owed | Next::Round => {
                     round = Box::pin(cx.sleep(ROUND));
                     let now = cx.now();
                     self.peers.retain(|_, session| now - session.heard < SILENT);

@@ -23,8 +23,14 @@ use super::wire::{Ask, Far, field, object};
 pub(super) const REPEAT: Duration = Duration::from_secs(30);
 const GONE: Duration = Duration::from_secs(95);
 
-/// Who asks who is here is answered no more often.
+/// Who asks who is here is answered no more often. Whoever asks before is
+/// answered when that time is over, with all the others who did.
 const ANSWER: Duration = Duration::from_secs(1);
+
+/// So often it is asked who is here while nobody was heard: the question or its
+/// answers may be lost, above all where a switch has only begun to pass the
+/// group on.
+const ASK: u32 = 3;
 
 /// So many speakers of a group are known at once.
 const MOST: usize = 1000;
@@ -48,6 +54,11 @@ pub(super) struct Group {
     far: HashMap<Far, Heard>,
     bucket: Bucket,
     answered: Option<Moment>,
+    /// When whoever asked too soon is answered.
+    due: Option<Moment>,
+    /// Another was heard, whoever that is.
+    heard: bool,
+    asked: u32,
 }
 
 struct Heard {
@@ -64,7 +75,38 @@ impl Group {
             far: HashMap::new(),
             bucket: Bucket::full(RATE, cx.now()),
             answered: None,
+            due: None,
+            heard: false,
+            asked: 0,
         }
+    }
+
+    /// Says who is here with us, and has the others say the same.
+    pub(super) fn ask(&mut self, hall: &Hall, cx: &Cx) -> Vec<Vec<u8>> {
+        self.asked += 1;
+        here(true, hall, cx)
+    }
+
+    /// What is said again because nobody was heard yet.
+    pub(super) fn ask_again(&mut self, hall: &Hall, cx: &Cx) -> Vec<Vec<u8>> {
+        if self.heard || self.asked >= ASK {
+            return Vec::new();
+        }
+        self.ask(hall, cx)
+    }
+
+    /// When an answer is due next.
+    pub(super) fn due(&self) -> Option<Moment> {
+        self.due
+    }
+
+    /// The answer to those who asked, when its time has come.
+    pub(super) fn owed(&mut self, hall: &Hall, cx: &Cx) -> Vec<Vec<u8>> {
+        if self.due.is_none_or(|due| cx.now() < due) {
+            return Vec::new();
+        }
+        (self.due, self.answered) = (None, Some(cx.now()));
+        here(false, hall, cx)
     }
 
     /// Takes in a message, and gives what is answered to it.
@@ -85,6 +127,7 @@ impl Group {
         if peer == hall.peer || !hall.is_new(&id) {
             return nothing;
         }
+        self.heard = true;
         let far = known("nick").map(|nick| Far {
             peer: peer.clone(),
             nick: nick.into(),
@@ -201,12 +244,12 @@ impl Group {
                 self.member(&far, room.as_deref(), None, hall, cx);
             }
         }
-        let asks = object.get("ask") == Some(&Value::Bool(true));
-        if !asks || self.answered.is_some_and(|at| cx.now() - at < ANSWER) {
+        if object.get("ask") != Some(&Value::Bool(true)) {
             return Vec::new();
         }
-        self.answered = Some(cx.now());
-        here(false, hall, cx)
+        let next = self.answered.map_or(cx.now(), |at| at + ANSWER);
+        self.due.get_or_insert(next);
+        self.owed(hall, cx)
     }
 
     /// Lets those go who were not heard for long.
@@ -264,4 +307,69 @@ fn signed(mut message: Value, hall: &Hall, cx: &Cx) -> Vec<u8> {
     message["id"] = id.into();
     message["peer"] = (*hall.peer).into();
     message.to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use netloom_base::Settings;
+    use netloom_transport::sim::Sim;
+
+    use super::*;
+    use crate::chat::Chat;
+
+    fn asks(id: &str, peer: &str) -> Vec<u8> {
+        let ask = json!({"chat": "here", "ask": true, "id": id, "peer": peer});
+        ask.to_string().into_bytes()
+    }
+
+    #[test]
+    fn who_asks_soon_after_another_is_answered_when_the_time_is_over() {
+        let sim = Sim::new(1);
+        let cx = sim.host("here");
+        sim.block_on(async {
+            let chat = Chat::read(&Settings::new()).unwrap();
+            let coming = Coming {
+                nick: Some("ann"),
+                ..Coming::default()
+            };
+            let entered = chat.hall.enter(1, &chat.desk, true, &coming, &cx);
+            let _ann = entered.ok().unwrap();
+            let mut group = Group::join(&chat.hall, &cx);
+            let names = |said: &[Vec<u8>]| {
+                let said = said.iter().map(|one| String::from_utf8_lossy(one));
+                said.filter(|one| one.contains(r#"["ann"]"#)).count()
+            };
+            assert_eq!(names(&group.hear(&asks("1", "a"), &chat.hall, &cx)), 1);
+            assert!(group.hear(&asks("2", "b"), &chat.hall, &cx).is_empty());
+            assert!(group.hear(&asks("3", "c"), &chat.hall, &cx).is_empty());
+            let due = group.due().unwrap();
+            assert!(group.owed(&chat.hall, &cx).is_empty(), "not yet");
+            cx.sleep(due - cx.now()).await;
+            assert_eq!(names(&group.owed(&chat.hall, &cx)), 1, "once for both");
+            assert!(group.due().is_none());
+            assert!(group.owed(&chat.hall, &cx).is_empty());
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn it_is_asked_again_until_somebody_is_heard_and_not_for_ever() {
+        let sim = Sim::new(1);
+        let cx = sim.host("here");
+        let chat = Chat::read(&Settings::new()).unwrap();
+        let mut group = Group::join(&chat.hall, &cx);
+        let asked = |said: Vec<Vec<u8>>| {
+            let ask = |one: &Vec<u8>| String::from_utf8_lossy(one).contains("\"ask\":true");
+            said.iter().any(ask)
+        };
+        assert!(asked(group.ask(&chat.hall, &cx)));
+        for _ in 1..ASK {
+            assert!(asked(group.ask_again(&chat.hall, &cx)));
+        }
+        assert!(!asked(group.ask_again(&chat.hall, &cx)));
+        let mut group = Group::join(&chat.hall, &cx);
+        group.ask(&chat.hall, &cx);
+        group.hear(&asks("1", "a"), &chat.hall, &cx);
+        assert!(!asked(group.ask_again(&chat.hall, &cx)));
+    }
 }

@@ -19,6 +19,9 @@ pub struct SilentGroup {
     /// How many packets it dropped meanwhile because their sender is not reached
     /// by the interface they came in by (`rp_filter`).
     pub wrong_way: Option<u64>,
+    /// How many datagrams to a group or to everybody came meanwhile, and no
+    /// socket wanted them: no program has their port open.
+    pub unwanted: Option<u64>,
 }
 
 impl SilentGroup {
@@ -62,6 +65,7 @@ mod tests {
             joined: Some(vec![("eth0".to_owned(), 1), ("wlan0".to_owned(), 2)]),
             arrived: Some(0),
             wrong_way: None,
+            unwanted: None,
         };
         assert_eq!(
             silent.to_string(),

@@ -36,11 +36,20 @@ pub(super) async fn take_part(
         face.is_json(),
     );
     let (seat, mouth, ears) = Seat::take(face, cx).await?;
-    let mut sockets = Vec::new();
+    let mut held = Vec::new();
     for bound in cx.net().datagrams(&stack, cx).await? {
-        let Some(socket) = bound.socket()? else {
-            continue;
-        };
+        if let Some(socket) = bound.socket()? {
+            held.push((bound, socket));
+        }
+    }
+    // Where a group has an address on each interface, those that it can be
+    // spoken to by are enough.
+    let speaks = |socket: &dyn Datagrams| socket.facts().peer.is_some();
+    if held.iter().any(|(_, socket)| speaks(&**socket)) {
+        held.retain(|(_, socket)| speaks(&**socket));
+    }
+    let mut sockets = Vec::new();
+    for (bound, socket) in held {
         face.listening(&bound.endpoint().to_string());
         for fact in bound.learned() {
             face.note(fact.to_string());

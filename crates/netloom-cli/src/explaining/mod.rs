@@ -13,13 +13,14 @@ use netloom_base::complaint::nearest;
 use netloom_base::settings::FromValue;
 use netloom_base::{CodeCard, Diagnosis, Endpoint, Failure, Fields, Record, Role, Stage, Story};
 use netloom_explain::lore::{self, Meaning};
-use netloom_explain::story::{CLOSE_PATIENCE, Visiting, visit as tell};
+use netloom_explain::story::{CLOSE_PATIENCE, GROUP_PATIENCE, Visiting, hear, visit as tell};
 use netloom_explain::{Asking, catalogue, diagnose, pages, with_steps};
 use netloom_transport::net::complaint;
 use netloom_transport::probe::Probe;
 
 use crate::client::{converse_over, explained};
 use crate::contract::Stop;
+use crate::datagrams::is_group;
 use crate::via;
 use crate::view::Face;
 use report::{Asked, Report};
@@ -136,19 +137,33 @@ pub(crate) fn visit(wanted: &Wanted, matches: &ArgMatches, face: &Face) -> Resul
     };
     via::warn(matches, &[&wanted.endpoint], face);
     let story = OnceCell::new();
+    let group = is_group(&wanted.endpoint);
+    // A group is listened to, unless something is said to it first.
+    let role = match wanted.send {
+        None if group => Role::Bind,
+        _ => Role::Dial,
+    };
     let ended = converse_over(
         via::net(matches),
-        wanted.timeout,
+        // Who hears nothing in a group looks at it before leaving.
+        wanted.timeout.filter(|_| !group),
         "the conversation was not over in time",
         |cx| {
             let story = &story;
             async move {
-                let stack = cx.net().stack(&wanted.endpoint, Role::Dial)?;
+                let stack = cx.net().stack(&wanted.endpoint, role)?;
                 via::must_fit(matches, &stack)?;
                 if wanted.expires_within.is_some() && !stack.encrypts() {
                     let needs =
                         "--expires-within needs an endpoint with TLS, such as tls://HOST:443";
                     return Err(Stop::usage(needs));
+                }
+                if group {
+                    let within = wanted.timeout.unwrap_or(GROUP_PATIENCE);
+                    let say = wanted.send.as_deref();
+                    let told = hear(&stack, say, within, &Probe::new(), &cx).await?;
+                    let _ = story.set(told); // there is only one
+                    return Ok(());
                 }
                 let patience = wanted
                     .timeout

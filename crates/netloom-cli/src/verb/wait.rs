@@ -7,6 +7,7 @@ use netloom_explain::mistakes;
 use super::{Verb, examples};
 use crate::client::converse_over;
 use crate::contract::{Stop, timeout, with_timeout};
+use crate::datagrams::is_group;
 use crate::via;
 use crate::view::Face;
 use crate::waiting::{Place, wait_for};
@@ -42,6 +43,10 @@ impl Verb for Wait {
                     "netloom wait tls://example.org:443 --timeout 1m -q",
                     "until the handshake succeeds, silently",
                 ),
+                (
+                    "netloom wait udp://239.1.2.3:5000 --timeout 10s",
+                    "until somebody speaks to the group",
+                ),
             ]));
         with_timeout(
             via::with_via(command),
@@ -66,7 +71,9 @@ impl Verb for Wait {
         converse_over(via::net(matches), None, "", |cx| async move {
             let mut places = Vec::new();
             for endpoint in endpoints {
-                let stack = cx.net().stack(&endpoint, Role::Dial)?;
+                let group = is_group(&endpoint);
+                let role = if group { Role::Bind } else { Role::Dial };
+                let stack = cx.net().stack(&endpoint, role)?;
                 via::must_fit(matches, &stack)?;
                 places.push(Place::new(endpoint.to_string(), stack));
             }

@@ -1,9 +1,9 @@
 //! What is said of a silent group for each thing that this host can know of it.
 
-use netloom_base::diagnosis::Verdict::{self, Confirmed, Likely, Possible};
+use netloom_base::diagnosis::Verdict::{self, Likely, Possible};
 use netloom_base::failure::{Fact, SilentGroup};
 use netloom_base::{Code, Diagnosis, Failure, Side, Stage};
-use netloom_transport::probe::{FirewallRule, Interface};
+use netloom_transport::probe::{FirewallRule, Interface, Route};
 
 use super::super::{Answers, diagnose};
 
@@ -25,6 +25,7 @@ fn silent(group: &str, joined: &[&str]) -> SilentGroup {
         joined: Some(joined.iter().map(|name| ((*name).to_owned(), 1)).collect()),
         arrived: Some(0),
         wrong_way: Some(0),
+        unwanted: Some(0),
     }
 }
 
@@ -46,15 +47,17 @@ const URL: &str = "udp://239.1.2.3:5000";
 const GROUP: &str = "239.1.2.3:5000";
 
 #[test]
-fn nothing_here_is_wrong_and_then_nobody_sends() {
+fn nothing_here_is_wrong_and_yet_one_end_cannot_know() {
     let answers = Answers {
         interfaces: Some(vec![interface(2, "eth0", true)]),
         ..Answers::default()
     };
     let told = told(URL, silent(GROUP, &["eth0"]), &answers);
-    assert_eq!(told.causes[0].verdict, Likely, "{told}");
     assert!(told.causes[0].text.contains("nobody sends"), "{told}");
-    assert_eq!(verdict(&told, "behind a router"), Some(Possible));
+    let verdicts: Vec<Verdict> = told.causes.iter().map(|cause| cause.verdict).collect();
+    assert!(verdicts.iter().all(|one| *one == Possible), "{told}");
+    assert!(verdict(&told, "behind a router").is_some(), "{told}");
+    assert!(verdict(&told, "a switch between").is_some(), "{told}");
     let ttl = "netloom connect 'udp://239.1.2.3:5000,ttl=8' --send hello";
     let has = told
         .fixes
@@ -75,7 +78,66 @@ fn an_interface_without_a_carrier_hears_nothing() {
         ..Answers::default()
     };
     let told = told(URL, silent(GROUP, &["eth0"]), &answers);
-    assert_eq!(told.causes[0].verdict, Confirmed, "{told}");
+    assert_eq!(verdict(&told, "connected to nothing"), Some(Likely));
+    assert!(told.causes[0].text.contains("eth0"), "{told}");
+}
+
+#[test]
+fn nobody_sends_is_likely_only_where_nothing_else_could_be() {
+    let near = "udp://224.0.0.99:5000";
+    let clear = || Answers {
+        interfaces: Some(vec![interface(2, "eth0", true)]),
+        firewall: Some(Vec::new()),
+        ..Answers::default()
+    };
+    let silence = || silent("224.0.0.99:5000", &["eth0"]);
+    let of = |silent, answers: &Answers| verdict(&told(near, silent, answers), "nobody sends");
+    assert_eq!(of(silence(), &clear()), Some(Likely));
+    let mut other = clear();
+    other.interfaces = Some(vec![interface(2, "eth0", true), interface(3, "eth1", true)]);
+    assert_eq!(of(silence(), &other), Some(Possible), "it may come there");
+    let unread = Answers {
+        firewall: None,
+        ..clear()
+    };
+    assert_eq!(of(silence(), &unread), Some(Possible), "a rule may drop it");
+    let mut noisy = silence();
+    noisy.arrived = Some(2);
+    assert_eq!(of(noisy, &clear()), Some(Possible));
+}
+
+#[test]
+fn an_interface_that_is_not_joined_is_likely_only_where_routes_lead_to_it() {
+    let mut answers = Answers {
+        interfaces: Some(vec![interface(2, "eth0", true), interface(3, "eth1", true)]),
+        ..Answers::default()
+    };
+    let of = |answers: &Answers| {
+        let told = told(URL, silent(GROUP, &["eth0"]), answers);
+        verdict(&told, "come in by eth1")
+    };
+    assert_eq!(of(&answers), Some(Possible));
+    answers.route = Some(Route::Way {
+        local: false,
+        interface: 3,
+        via: None,
+        from: None,
+    });
+    assert_eq!(of(&answers), Some(Likely));
+}
+
+#[test]
+fn datagrams_for_a_port_that_nobody_has_tell_of_another_port() {
+    let mut group = silent(GROUP, &["eth0"]);
+    (group.arrived, group.unwanted) = (Some(3), Some(3));
+    let told_so = told(URL, group.clone(), &Answers::default());
+    assert_eq!(verdict(&told_so, "another port"), Some(Likely));
+    let has = |words: &str| told_so.evidence.iter().any(|one| one.fact.contains(words));
+    assert!(has("3 datagrams to a group or to everybody"), "{told_so}");
+    // More than multicast packets came: some of them were broadcast.
+    group.arrived = Some(1);
+    let told_so = told(URL, group, &Answers::default());
+    assert_eq!(verdict(&told_so, "another port"), Some(Possible));
 }
 
 #[test]
@@ -103,6 +165,11 @@ fn a_rule_for_the_port_is_named_and_none_is_refuted() {
         ..Answers::default()
     };
     let with = told(URL, silent(GROUP, &["eth0"]), &answers);
+    let early = verdict(&with, "as they come in");
+    assert_eq!(early, Some(Possible), "nothing came so far: {with}");
+    let mut came = silent(GROUP, &["eth0"]);
+    came.arrived = Some(4);
+    let with = told(URL, came, &answers);
     assert_eq!(verdict(&with, "as they come in"), Some(Likely), "{with}");
     answers.firewall = Some(Vec::new());
     let none = told(URL, silent(GROUP, &["eth0"]), &answers);

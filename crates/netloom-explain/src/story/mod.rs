@@ -7,6 +7,7 @@
 
 mod carried;
 mod ending;
+mod group;
 mod proof;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,8 @@ use netloom_transport::probe::Probe;
 use netloom_transport::{Close, Conn, Cx};
 
 use watch::{Seen, watched};
+
+pub use group::{Ear, GROUP_PATIENCE, Heard, hear};
 
 /// How long the peer may take to close after this end did.
 pub const CLOSE_PATIENCE: Duration = Duration::from_secs(1);

@@ -88,6 +88,13 @@ http.wrong-host                 http::wrong::the_name_of_a_site_is_missing_in_th
 http.wrong-host                 http::wrong::the_server_says_that_the_request_is_not_for_it
 join.no-interface               datagrams::no_interface_carries_the_group
 lan.multicast-silent            datagrams::a_group_is_silent_where_it_is_not_joined
+lan.multicast-silent            groups::a_program_of_this_host_that_does_not_hear_itself_is_named
+lan.multicast-silent            groups::a_router_between_passes_a_group_on_only_with_a_ttl
+lan.multicast-silent            groups::a_sender_that_speaks_to_another_port_is_counted
+lan.multicast-silent            groups::a_switch_that_snoops_without_a_querier_passes_nothing_on
+lan.multicast-silent            groups::the_reverse_path_filter_eats_a_group_of_a_sender_elsewhere
+lan.multicast-silent            groups::this_hosts_own_rules_eat_a_group
+lan.multicast-silent            groups::who_asks_a_group_behind_a_router_is_told_of_the_ttl
 limit.idle                      it::hostile::an_idle_connection_is_let_go_and_a_busy_one_is_kept
 limit.lifetime                  it::hostile::a_lifetime_ends_even_the_busy
 limit.queue-timeout             it::balance::a_line_before_a_full_target_has_an_end_and_a_limit

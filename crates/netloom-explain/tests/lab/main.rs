@@ -20,6 +20,7 @@ mod coverage;
 mod datagrams;
 mod family;
 mod greet;
+mod groups;
 mod healthy;
 mod http;
 mod limits;

@@ -23,6 +23,9 @@ pub struct MulticastCounts {
     /// Packets of whatever kind that were dropped because their sender is not
     /// reached by the interface they came in by; IPv6 has no such filter.
     pub wrong_way: Option<u64>,
+    /// Datagrams to a group or to everybody that came for no socket: a program
+    /// joined the group, and none has the port open.
+    pub unwanted: Option<u64>,
 }
 
 pub(super) fn memberships(group: IpAddr) -> Option<Vec<Membership>> {
@@ -85,19 +88,22 @@ fn of_igmp6(table: &str, asked: Ipv6Addr) -> Vec<Membership> {
 pub(super) fn counts(v6: bool) -> Option<MulticastCounts> {
     if v6 {
         let table = fs::read_to_string("/proc/thread-self/net/snmp6").ok()?;
-        let mut lines = table.lines();
+        let named = |name| {
+            let mut lines = table.lines();
+            lines.find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+        };
         return Some(MulticastCounts {
-            arrived: lines.find_map(|line| {
-                let value = line.strip_prefix("Ip6InMcastPkts")?;
-                value.trim().parse().ok()
-            })?,
+            arrived: named("Ip6InMcastPkts")?,
             wrong_way: None,
+            unwanted: named("Udp6IgnoredMulti"),
         });
     }
     let table = fs::read_to_string("/proc/thread-self/net/netstat").ok()?;
+    let datagrams = fs::read_to_string("/proc/thread-self/net/snmp").unwrap_or_default();
     Some(MulticastCounts {
         arrived: counted(&table, "IpExt:", "InMcastPkts")?,
         wrong_way: counted(&table, "TcpExt:", "IPReversePathFilter"),
+        unwanted: counted(&datagrams, "Udp:", "IgnoredMulti"),
     })
 }
 

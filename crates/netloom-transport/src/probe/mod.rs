@@ -123,7 +123,7 @@ impl Probe {
     }
 
     /// What this host counted of multicast packets. Source: /proc/net/netstat,
-    /// /proc/net/snmp6.
+    /// /proc/net/snmp, /proc/net/snmp6.
     pub async fn multicast_counts(&self, cx: &Cx, v6: bool) -> Option<MulticastCounts> {
         ask(cx, move || groups::counts(v6)).await
     }

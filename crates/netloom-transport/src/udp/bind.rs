@@ -15,7 +15,7 @@ use netloom_base::{Code, Endpoint, Failure, Side, Stack, Stage};
 use socket2::Socket;
 
 use super::Mailbox;
-use super::group::{self, is_group};
+use super::group::{self, Way, is_group};
 use super::manner::{Manner, peer};
 use super::options::{BindOptions, make, option};
 use crate::addresses::{both_loopbacks, every_interface, held_at, local, near, scoped, share};
@@ -43,17 +43,21 @@ pub(super) async fn bind(stack: &Stack, cx: &Cx) -> Result<HeldDatagrams, Failur
             let mut held = Vec::new();
             for ip in cx.net().resolve(host, cx).await?.addresses {
                 let addr = scoped(ip, port, host)?;
-                held.push(if is_group(ip) {
-                    hold_group(addr, host, &options, cx).await?
+                if is_group(ip) {
+                    held.extend(hold_group(addr, host, &options, cx).await?);
                 } else {
-                    hold_when_ready(addr, &options, cx).await?
-                });
+                    held.push(hold_when_ready(addr, &options, cx).await?);
+                }
             }
             held
         }
     };
     let bound = |held: Held| -> Arc<dyn BoundDatagrams> {
-        Arc::new(UdpBound::new(held, &stack.endpoint, options.clone()))
+        let asked = match &held.on {
+            Some(host) => stack.endpoint.clone().with_host(host.clone()),
+            None => stack.endpoint.clone(),
+        };
+        Arc::new(UdpBound::new(held, &asked, options.clone()))
     };
     Ok(held.into_iter().map(bound).collect())
 }
@@ -67,6 +71,8 @@ struct Held {
     /// The interfaces by which it is said to the group that is joined.
     ways: Vec<u32>,
     stays_here: bool,
+    /// The host with its interface, where nobody named one and there must be one.
+    on: Option<Host>,
 }
 
 /// Waits for an address of ours that is being checked (RFC 4862).
@@ -111,14 +117,56 @@ fn hold(addr: SocketAddr, options: &BindOptions, only_own_family: bool) -> Resul
         learned: Vec::new(),
         ways: Vec::new(),
         stays_here: false,
+        on: None,
     })
 }
 
-/// A group's address, joined on its interfaces. Whoever answers nobody in
-/// particular says it to the group, by all of them that have an address.
+/// A group's address, joined on its interfaces: one socket for all of them. A
+/// group of one link is another on each, and has a socket on each (RFC 4007 §6).
 async fn hold_group(
     addr: SocketAddr,
     host: &Host,
+    options: &BindOptions,
+    cx: &Cx,
+) -> Result<Vec<Held>, Failure> {
+    let ways = match addr.ip() {
+        ip if ip.is_multicast() => {
+            group::ways(addr, host, options.interface.as_deref(), cx).await?
+        }
+        _ => Vec::new(),
+    };
+    let SocketAddr::V6(of_link) = addr else {
+        return Ok(vec![hold_joined(addr, ways, options, cx).await?]);
+    };
+    if of_link.scope_id() != 0 || !group::is_of_one_link(*of_link.ip()) {
+        return Ok(vec![hold_joined(addr, ways, options, cx).await?]);
+    }
+    let (mut held, mut failed, mut at) = (Vec::<Held>::new(), None, of_link);
+    for way in ways {
+        at.set_scope_id(way.index);
+        let on = (way.index != 0).then(|| Host::V6 {
+            addr: *at.ip(),
+            zone: Some(way.name.clone()),
+        });
+        match hold_joined(at.into(), vec![way], options, cx).await {
+            Ok(one) => {
+                at.set_port(one.addr.port());
+                held.push(Held { on, ..one });
+            }
+            Err(failure) => failed = Some(failure),
+        }
+    }
+    match failed {
+        Some(failure) if held.is_empty() => Err(failure),
+        _ => Ok(held),
+    }
+}
+
+/// One socket for a group, joined on these interfaces. Whoever answers nobody in
+/// particular says it to the group, by all of them that have an address.
+async fn hold_joined(
+    addr: SocketAddr,
+    ways: Vec<Way>,
     options: &BindOptions,
     cx: &Cx,
 ) -> Result<Held, Failure> {
@@ -128,7 +176,6 @@ async fn hold_group(
         .map_err(|error| Failure::from_io(Stage::Create, error))?;
     let (mut learned, mut says, mut stays_here) = (Vec::new(), Vec::new(), false);
     if addr.ip().is_multicast() {
-        let ways = group::ways(addr, host, options.interface.as_deref(), cx).await?;
         option("multicast-all", group::only_own(&socket, addr.is_ipv6()))?;
         // Bound first: from the moment it is joined, what comes is kept.
         bind_to(&socket, bindable(addr))?;
@@ -146,7 +193,8 @@ async fn hold_group(
     } else {
         bind_to(&socket, addr)?;
     }
-    let addr = SocketAddr::new(addr.ip(), local(&socket)?.port());
+    let mut addr = addr;
+    addr.set_port(local(&socket)?.port());
     Ok(Held {
         socket,
         addr,
@@ -154,6 +202,7 @@ async fn hold_group(
         learned,
         ways: says,
         stays_here,
+        on: None,
     })
 }
 

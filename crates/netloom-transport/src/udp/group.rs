@@ -5,7 +5,7 @@
 //! joined, and sent through, by its number.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use netloom_base::endpoint::Host;
@@ -27,6 +27,12 @@ pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Whether datagrams to it go to several hosts at once by its very form.
 pub(super) fn is_group(ip: IpAddr) -> bool {
     ip.is_multicast() || ip == IpAddr::from([255, 255, 255, 255])
+}
+
+/// Whether a group lies on one link or one host, so that the same address is
+/// another group on each interface (RFC 4291 §2.7).
+pub(super) fn is_of_one_link(group: Ipv6Addr) -> bool {
+    group.is_multicast() && group.octets()[1] & 0xf <= 2
 }
 
 /// Whether an address is all hosts of one of this host's networks (RFC 919).

@@ -1,6 +1,7 @@
 //! Chat with programs we did not write, over everything that carries it, and
 //! under attack.
 
+mod hosts;
 mod typing;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -301,6 +302,27 @@ fn a_group_and_a_server_hear_each_other_and_python_hears_both() {
     assert_eq!(anna.until("* gus"), "* gus left");
     second.stop();
     server.stop();
+}
+
+/// What is asked while the last answer is fresh is answered all the same.
+#[test]
+fn those_who_come_one_after_another_are_told_of_each_other() {
+    let first = Program::netloom(["chat", "udp://239.255.77.9:0,interface=lo", "--nick", "ann"]);
+    first.stdout.line("welcome, ann");
+    let at = first.stderr.line("listening ");
+    let url = format!("{},interface=lo", at.split(' ').nth(1).unwrap());
+    let mut each = vec![first];
+    for nick in ["ben", "cat", "dan"] {
+        let member = Program::netloom(["chat", &url, "--nick", nick]);
+        member.stdout.line("welcome");
+        each.push(member);
+    }
+    let names = ["ann", "ben", "cat", "dan"];
+    for (own, member) in names.iter().zip(&each) {
+        for nick in names.iter().filter(|nick| *nick != own) {
+            member.stdout.line(&format!("* {nick} is here now"));
+        }
+    }
 }
 
 #[test]

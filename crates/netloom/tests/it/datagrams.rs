@@ -12,10 +12,10 @@ use crate::program::{Folder, PATIENCE, Program, Server, netloom, run};
 use crate::told;
 
 /// An echo server for datagrams; prints its port.
-const ECHO: &str = "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.bind(('127.0.0.1', 0))\nprint(s.getsockname()[1], flush=True)\nwhile True:\n d, a = s.recvfrom(70000)\n s.sendto(d, a)\n";
+pub(crate) const ECHO: &str = "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.bind(('127.0.0.1', 0))\nprint(s.getsockname()[1], flush=True)\nwhile True:\n d, a = s.recvfrom(70000)\n s.sendto(d, a)\n";
 
 /// Sends argv[3:] to argv[1]:argv[2], one datagram each, and prints each answer.
-const ASK: &str = "import socket, sys\nhost, port = sys.argv[1], int(sys.argv[2])\ns = socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET, socket.SOCK_DGRAM)\ns.connect((host, port))\ns.settimeout(20)\nfor text in sys.argv[3:]:\n s.send(text.encode())\n print(s.recv(70000).decode(), flush=True)\n";
+pub(crate) const ASK: &str = "import socket, sys\nhost, port = sys.argv[1], int(sys.argv[2])\ns = socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET, socket.SOCK_DGRAM)\ns.connect((host, port))\ns.settimeout(20)\nfor text in sys.argv[3:]:\n s.send(text.encode())\n print(s.recv(70000).decode(), flush=True)\n";
 
 /// Host and port of a `udp://` endpoint.
 fn addr(url: &str) -> std::net::SocketAddr {

@@ -179,6 +179,11 @@ impl Program {
         });
     }
 
+    /// Whether it has ended by now.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits for its end. Its input stays as it is.
     pub(crate) fn end(&mut self) -> Ended {
         let stderr = String::from_utf8_lossy(&self.stderr.all()).into_owned();

@@ -111,15 +111,7 @@ pub(crate) struct Host {
 impl Host {
     /// Puts one beside us; `near` and `far` are the two addresses, with their prefix.
     pub(crate) async fn beside(name: &str, near: &str, far: &str) -> Self {
-        let program = Program::start(&["unshare", "-n", "sleep", "600"]);
-        let own = std::fs::read_link("/proc/self/ns/net").unwrap();
-        let link = format!("/proc/{}/ns/net", program.pid());
-        until("the other namespace", || {
-            let other = std::fs::read_link(&link).ok().filter(|other| *other != own);
-            async move { other }
-        })
-        .await;
-        let host = Host { program };
+        let host = Host::apart().await;
         sh(&format!(
             "ip link add v-{name} type veth peer name eth0 netns {}",
             host.program.pid()
@@ -131,6 +123,32 @@ impl Host {
             "ip link set lo up; ip addr add {far} dev eth0; ip link set eth0 up"
         ));
         host
+    }
+
+    /// Puts one behind this one: `name` here, and there `eth0`.
+    pub(crate) async fn behind(&self, name: &str, near: &str, far: &str) -> Self {
+        let host = Host::apart().await;
+        self.sh(&format!(
+            "ip link add {name} type veth peer name eth0 netns {}; ip addr add {near} dev {name}; ip link set {name} up",
+            host.program.pid()
+        ));
+        host.sh(&format!(
+            "ip link set lo up; ip addr add {far} dev eth0; ip link set eth0 up"
+        ));
+        host
+    }
+
+    /// One without a cable.
+    async fn apart() -> Self {
+        let program = Program::start(&["unshare", "-n", "sleep", "600"]);
+        let own = std::fs::read_link("/proc/self/ns/net").unwrap();
+        let link = format!("/proc/{}/ns/net", program.pid());
+        until("the other namespace", || {
+            let other = std::fs::read_link(&link).ok().filter(|other| *other != own);
+            async move { other }
+        })
+        .await;
+        Host { program }
     }
 
     pub(crate) fn sh(&self, line: &str) {
