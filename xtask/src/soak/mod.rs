@@ -6,7 +6,7 @@ mod flows;
 mod origin;
 
 use crate::Outcome;
-use crate::bench::meter::{self, Descriptors};
+use crate::bench::meter;
 use crate::bench::server::Running;
 use crate::nginx::Folder;
 use crate::run::command;

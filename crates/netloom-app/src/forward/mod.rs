@@ -2,6 +2,7 @@
 
 mod account;
 mod across;
+mod convey;
 mod datagrams;
 mod names;
 mod reach;

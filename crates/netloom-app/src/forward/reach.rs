@@ -75,7 +75,7 @@ impl Reach {
     /// The same for a client whose first target broke.
     pub(super) async fn reach_after(
         &self,
-        broke: Option<Box<Broke>>,
+        broke: Option<Broke>,
         pool: &Arc<Pool>,
         client: Option<IpAddr>,
         origin: Option<Origin>,

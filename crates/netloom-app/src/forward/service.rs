@@ -1,23 +1,18 @@
-//! The service of one forwarder, and how it carries streams.
+//! The service of one forwarder: what it leads to, and what it says of itself.
 
-use std::future::poll_fn;
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::{Arc, OnceLock};
-use std::task::Poll;
 
-use netloom_base::{Event, Failure, Kind, Opens, SettingError};
+use netloom_base::{Failure, Kind, Opens, SettingError};
 use netloom_protocol::{DatagramService, Framing, Labelled, Measures, MessageService, Service};
-use netloom_transport::carry::{Until, carry};
 use netloom_transport::journal::Journal;
-use netloom_transport::{BoxFuture, Close, Conn, Cx, Net, Origin};
+use netloom_transport::{BoxFuture, Conn, Cx, Net};
 
 use super::Choices;
-use super::account::Account;
 use super::across::{FromDatagrams, ToDatagrams};
 use super::datagrams::{Patience, SessionRules, sessions};
 use super::names::Names;
-use super::reach::{Broke, Reach, Reached, Troubles, Unreached};
+use super::reach::{Reach, Troubles};
 use super::targets::{NOT_YET, Targets, in_words};
 use crate::balance::{Entry, Pool};
 
@@ -26,7 +21,7 @@ pub(super) struct Forwarder {
     pub(super) pool: Arc<Pool>,
     pub(super) reach: Reach,
     /// Who leads by the name in a client's TLS; then nobody goes to `pool`.
-    names: Option<Names>,
+    pub(super) names: Option<Names>,
     gives: Kind,
     leads_to: String,
     pub(super) access: Arc<Access>,
@@ -127,136 +122,11 @@ impl Forwarder {
         let named = self.names.iter().flat_map(Names::pools);
         own.chain(named).collect()
     }
-
-    /// Carries one connection, and tells how it ended.
-    async fn convey(&self, conn: Conn, cx: &Cx) -> Result<(), Failure> {
-        let id = conn.id();
-        let mut account = Account::open(self.access.journal(), cx, id, || conn.peer());
-        let (mut conn, name, pool) = match &self.names {
-            None => (conn, None, &self.pool),
-            // Most do without, and it is large.
-            Some(names) => match Box::pin(names.settle(conn, cx)).await {
-                Ok(settled) => settled,
-                Err(failure) => {
-                    if let Some(account) = account {
-                        account.turned_away(&failure, cx);
-                    }
-                    let again = Failure::new(failure.stage(), failure.side(), failure.code());
-                    cx.events().tell_connection(|| Event::Failed {
-                        service: cx.service().clone(),
-                        conn: Some(id),
-                        failure,
-                    });
-                    return Err(again);
-                }
-            },
-        };
-        let mut broke: Option<Box<Broke>> = None;
-        loop {
-            // Boxed, so that a pair at rest does not keep the room for it.
-            let reaching = self.reached_for(&mut conn, name.clone(), pool, broke.take(), cx);
-            let reached = match Box::pin(reaching).await {
-                Reaching::Reached(reached) => reached,
-                Reaching::Unreached(unreached) => {
-                    // Not an end in order: what it asked for was never there.
-                    conn.close(Close::Abort);
-                    if let Some(account) = account {
-                        account.unreached(&unreached, cx);
-                    }
-                    return Err(unreached.failure());
-                }
-                Reaching::Left(failure) => {
-                    conn.close(Close::Abort);
-                    if let Some(account) = account {
-                        account.left(&failure, cx);
-                    }
-                    return Err(failure);
-                }
-            };
-            if let Some(account) = &mut account {
-                account.reached(&reached);
-            }
-            let (mut pick, mut tried) = (reached.pick, reached.tried);
-            let target = reached.opened.stream()?;
-            let mut ended = match carry(conn, target, Until::BothEnd).await {
-                Ok(carried) => {
-                    if let Some(account) = account {
-                        account.carried(carried, cx);
-                    }
-                    return Ok(());
-                }
-                Err(ended) => ended,
-            };
-            if let Some(client) = ended.spared.take() {
-                pick.failed(&ended.failure);
-                if tried.len() + 1 < self.reach.tries(pool) {
-                    let failure = ended.failure.at(&pick.target().stack.endpoint);
-                    pick.closed();
-                    tried.push(pick);
-                    conn = *client;
-                    broke = Some(Box::new(Broke { tried, failure }));
-                    continue;
-                }
-                client.close(Close::Abort);
-            }
-            if let Some(account) = account {
-                account.broke(&ended, cx);
-            }
-            return Err(ended.failure);
-        }
-    }
-
-    /// Reaches a target for a client, as long as the client stays. Nothing is
-    /// read from it meanwhile.
-    async fn reached_for(
-        &self,
-        conn: &mut Conn,
-        name: Option<Box<str>>,
-        pool: &Arc<Pool>,
-        broke: Option<Box<Broke>>,
-        cx: &Cx,
-    ) -> Reaching {
-        let client = pool.needs_client().then(|| conn.peer()?.ip()).flatten();
-        // To know who comes costs two system calls; only a layer would tell it.
-        let origin = pool.has_layers().then(|| Origin {
-            server_name: name.or_else(|| conn.server_name().map(Box::from)),
-            ..conn.origin()
-        });
-        let reaching = self.reach.reach_after(broke, pool, client, origin, cx);
-        let mut reaching = pin!(reaching);
-        // Most targets answer at once, and nobody need be watched.
-        let mut unwatched = Some(conn);
-        let mut leaving: Option<BoxFuture<'_, Failure>> = None;
-        poll_fn(|task| {
-            if let Poll::Ready(reached) = reaching.as_mut().poll(task) {
-                return Poll::Ready(match reached {
-                    Ok(reached) => Reaching::Reached(reached),
-                    Err(unreached) => Reaching::Unreached(unreached),
-                });
-            }
-            if let Some(conn) = unwatched.take() {
-                leaving = Some(Box::pin(conn.gone()));
-            }
-            match &mut leaving {
-                Some(leaving) => leaving.as_mut().poll(task).map(Reaching::Left),
-                None => Poll::Pending,
-            }
-        })
-        .await
-    }
-}
-
-/// How reaching a target for a client ended.
-enum Reaching {
-    Reached(Reached),
-    Unreached(Unreached),
-    /// The client left first, or a limit ended it.
-    Left(Failure),
 }
 
 impl Service for Forwarder {
     fn serve<'a>(&'a self, conn: Conn, cx: &'a Cx) -> BoxFuture<'a, Result<(), Failure>> {
-        Box::pin(self.convey(conn, cx))
+        self.convey(conn, cx)
     }
 
     fn messages(self: Arc<Self>) -> Option<Arc<dyn MessageService>> {

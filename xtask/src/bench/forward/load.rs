@@ -171,8 +171,8 @@ pub(super) static LOADS: &[Load] = &[
             column("bytes a pair", "", 0, true),
             column("before use", "", 0, false),
         ],
-        // A process for each.
-        without: &["direct", "socat"],
+        // A process for each, and four pipe ends.
+        without: &["direct", "socat", "c"],
         calls: None,
         server: Server::Echo,
         conns: 4000,
