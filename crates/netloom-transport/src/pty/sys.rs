@@ -77,12 +77,28 @@ pub(super) fn end_of_file(terminal: BorrowedFd<'_>) -> Option<u8> {
     Some(attributes(terminal).ok()?.c_cc[libc::VEOF])
 }
 
+/// The signals that a terminal's keys and its hang-up send. Whoever was started
+/// in the background of a script ignores some of them, and what it starts would
+/// too (signal(7)): then no key could end the program.
+const OF_TERMINALS: [libc::c_int; 6] = [
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGTSTP,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
+    libc::SIGHUP,
+];
+
 /// Makes what is standard input of the program the terminal of a session of its own.
 pub(super) fn on_terminal(command: &mut Command) {
     let begin = || {
-        // SAFETY: setsid and ioctl are safe to call after fork (signal-safety(7)
-        // lists the first, the second is one system call), and touch no memory.
+        // SAFETY: signal, setsid and ioctl are safe to call after fork
+        // (signal-safety(7) lists the first two, the third is one system call),
+        // and touch no memory.
         unsafe {
+            for signal in OF_TERMINALS {
+                libc::signal(signal, libc::SIG_DFL);
+            }
             done(libc::setsid())?;
             done(libc::ioctl(libc::STDIN_FILENO, libc::TIOCSCTTY, 0))
         }

@@ -1,7 +1,7 @@
 //! Files and terminals as endpoints of `connect`.
 
 use crate::client::random;
-use crate::program::{Folder, Program, run};
+use crate::program::{Folder, Program, netloom_under, run};
 
 #[test]
 fn a_file_is_read_to_stdout_and_stdin_is_written_to_one() {
@@ -50,4 +50,18 @@ fn a_shell_on_a_terminal_talks_as_with_a_person() {
         said.contains("20 90\r\n") && said.contains("\nyes\r\n"),
         "{said:?}"
     );
+}
+
+/// As in the background of a script, which ignores what keys send.
+#[test]
+fn a_key_ends_a_program_on_a_terminal_wherever_we_were_started() {
+    let script = ["-c", "trap '' INT QUIT TSTP; exec \"$@\"", "sh"];
+    let mut on_terminal = netloom_under("sh", &script);
+    let mut sleeper =
+        Program::start(on_terminal.args(["connect", "pty:sh -c 'echo up; sleep 600'"]));
+    sleeper.stdout.line("up");
+    sleeper.feed(b"\x03");
+    let ended = sleeper.end();
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("SIGINT"), "{}", ended.stderr);
 }
