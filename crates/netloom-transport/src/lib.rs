@@ -19,6 +19,7 @@ pub mod conn;
 pub mod cx;
 pub mod datagrams;
 pub mod errqueue;
+mod flow;
 pub mod gear;
 pub mod guard;
 pub mod journal;
@@ -29,6 +30,7 @@ pub mod net;
 #[cfg(unix)]
 mod once;
 pub mod origin;
+mod over;
 pub mod progress;
 #[cfg(unix)]
 pub(crate) mod ready;
@@ -58,6 +60,8 @@ pub mod fd;
 pub mod file;
 
 pub mod pty;
+
+pub mod serial;
 
 pub mod vsock;
 

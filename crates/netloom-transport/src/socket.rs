@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::task::ready;
 use std::task::{Context, Poll};
 
+use netloom_base::failure::Flow;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 #[cfg(unix)]
@@ -214,6 +215,14 @@ impl Io for Socket {
                     peer: unix_name(socket.peer_addr()).or_else(client),
                 }
             }
+        }
+    }
+
+    fn flow(&self) -> Option<Flow> {
+        match self {
+            Socket::Tcp(socket) => crate::flow::of(socket),
+            #[cfg(unix)]
+            Socket::Unix(_) => None,
         }
     }
 

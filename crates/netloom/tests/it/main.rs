@@ -43,6 +43,7 @@ mod proxies;
 mod proxy_protocol;
 mod signals;
 mod stdout;
+mod stuck;
 mod talking;
 mod terminal;
 mod textbook;

@@ -1,0 +1,123 @@
+//! What the kernel counts of a TCP connection, read of its own socket.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use netloom_base::failure::Flow;
+
+/// How long a `struct tcp_info` is that has the peer's window in it, and ours.
+const WITH_WINDOW: usize = 232;
+const WITH_OURS: usize = 236;
+
+/// A flow of the queues of both directions (unread, unsent) and what the kernel
+/// filled of its `struct tcp_info`.
+pub(crate) fn read(
+    (local, remote): (SocketAddr, SocketAddr),
+    (unread, unsent): (u32, u32),
+    info: &[u8],
+) -> Flow {
+    let word = |at: usize| {
+        let bytes = info.get(at..at + 4)?;
+        Some(u32::from_ne_bytes(bytes.try_into().ok()?))
+    };
+    let long = |at: usize| {
+        let bytes = info.get(at..at + 8)?;
+        Some(u64::from_ne_bytes(bytes.try_into().ok()?))
+    };
+    Flow {
+        local,
+        remote,
+        unread,
+        unsent,
+        window: word(WITH_WINDOW - 4),
+        offered: word(WITH_OURS - 4),
+        forbidden: Duration::from_micros(long(176).unwrap_or(0)),
+        again: word(100).unwrap_or(0),
+        silent: Duration::from_millis(word(52).unwrap_or(0).into()),
+        other: None,
+    }
+}
+
+/// Where this connection stands, for three system calls.
+#[cfg(target_os = "linux")]
+pub(crate) fn of(socket: &tokio::net::TcpStream) -> Option<Flow> {
+    use std::os::fd::AsFd;
+
+    use crate::socket::canonical;
+    use crate::sys;
+
+    let ends = (socket.local_addr().ok()?, socket.peer_addr().ok()?);
+    let ends = (canonical(ends.0), canonical(ends.1));
+    let mut info = [0; 512];
+    let filled = sys::tcp_info(socket.as_fd(), &mut info)?;
+    Some(read(
+        ends,
+        sys::queued(socket.as_fd())?,
+        info.get(..filled)?,
+    ))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn of(_: &tokio::net::TcpStream) -> Option<Flow> {
+    None
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use netloom_base::Code;
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[test]
+    fn an_old_kernels_shorter_answer_tells_no_window() {
+        let ends = (([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into());
+        let flow = read(ends, (1, 2), &[0; 104]);
+        assert_eq!(
+            (flow.window, flow.offered, flow.stuck()),
+            (None, None, None)
+        );
+        assert_eq!((flow.unread, flow.unsent), (1, 2));
+        let flow = read(ends, (1, 2), &[0; 232]);
+        assert_eq!((flow.window, flow.offered), (Some(0), None));
+        assert_eq!(flow.stuck(), Some(Code::STUCK_READER_STOPPED));
+    }
+
+    #[tokio::test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the kernel is asked about real sockets"
+    )]
+    async fn windows_close_when_nobody_reads() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let dialled = tokio::net::TcpStream::connect(listener.local_addr().unwrap());
+        let (mut near, (mut far, _)) = tokio::try_join!(dialled, listener.accept()).unwrap();
+        let flow = of(&near).unwrap();
+        assert_eq!(
+            (flow.stuck(), flow.is_shut(), flow.unread),
+            (None, false, 0)
+        );
+        assert_eq!((flow.unsent, flow.local), (0, near.local_addr().unwrap()));
+        let full = fill(&mut near, |near| of(near).unwrap().is_shut());
+        full.await;
+        assert_eq!(of(&near).unwrap().stuck(), Some(Code::STUCK_READER_STOPPED));
+        // The other side alone has been written to, and still has room to write.
+        let flow = of(&far).unwrap();
+        assert!(flow.unread > 0 && flow.stuck().is_none(), "{flow}");
+        fill(&mut far, |far| of(far).unwrap().stuck().is_some()).await;
+        for end in [&near, &far] {
+            let flow = of(end).unwrap();
+            assert_eq!(flow.stuck(), Some(Code::STUCK_BOTH_WRITING), "{flow}");
+        }
+    }
+
+    /// Writes until that has come about which full buffers bring.
+    async fn fill(end: &mut tokio::net::TcpStream, done: impl Fn(&tokio::net::TcpStream) -> bool) {
+        let chunk = vec![0; 1 << 16];
+        while !done(end) {
+            // A full buffer is waited at for a moment: acknowledgements take one.
+            let moment = Duration::from_millis(20);
+            let _ = tokio::time::timeout(moment, end.write_all(&chunk)).await;
+        }
+    }
+}
