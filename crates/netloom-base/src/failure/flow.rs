@@ -140,13 +140,17 @@ impl fmt::Display for Flow {
             write!(f, ", and the window here is closed too")?;
         }
         write!(f, ", nothing came for {}", Spoken(self.silent))?;
-        match self.other {
-            Some(other) if other.unread > 0 || other.unsent > 0 => write!(
+        let Some(other) = self.other else {
+            return Ok(());
+        };
+        match (other.unread, other.unsent) {
+            (0, 0) => Ok(()),
+            (unread, 0) => write!(f, "; {unread} bytes lie unread at the other end"),
+            (0, unsent) => write!(f, "; {unsent} bytes of the other end wait to be taken here"),
+            (unread, unsent) => write!(
                 f,
-                "; at the other end {} bytes lie unread, {} wait to be taken here",
-                other.unread, other.unsent
+                "; {unread} bytes lie unread at the other end, and {unsent} of its own wait there"
             ),
-            _ => Ok(()),
         }
     }
 }

@@ -54,12 +54,20 @@ fn not_reading(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
 
 /// Its window is closed: what was sent fills its buffer.
 fn reader_stopped(draft: Draft, flow: &Flow, who: &str, program: Option<&OtherProgram>) -> Draft {
-    let draft = draft.cause(
-        format!("{who} does not read what it was sent"),
-        Confirmed,
-        &full(flow),
-    );
-    stopped(draft, program)
+    let draft = if program.is_some_and(|program| program.stopped) {
+        draft.cause(
+            format!("{who} is stopped, and does not read what it was sent"),
+            Confirmed,
+            &format!("its state is T, {}", full(flow)),
+        )
+    } else {
+        draft.cause(
+            format!("{who} does not read what it was sent"),
+            Confirmed,
+            &full(flow),
+        )
+    };
+    let_go_on(draft, program)
         .cause(
             "packets are lost on the way",
             Refuted,
@@ -76,36 +84,34 @@ fn both_writing(
     who: &str,
     program: Option<&OtherProgram>,
 ) -> Draft {
-    let full = full(flow);
+    let unread = format!("{} bytes lie unread here", flow.unread);
     let writes = match program.and_then(|program| program.waits_in) {
         Some(Waiting::ToWrite) => "a thread of it waits in a write on this very connection",
-        _ => &full,
+        _ => &full(flow),
     };
     let draft = draft.cause(
-        format!("{who} writes, and does not read meanwhile"),
+        format!("{who} writes and does not read, and this end does the same"),
         Confirmed,
-        writes,
+        &format!("{writes}, and {unread}"),
     );
-    let unread = format!("{} bytes lie unread here", flow.unread);
-    let draft = stopped(draft, program)
-        .cause(
-            "this end does not read either: what it has read was not taken",
-            Confirmed,
-            &unread,
-        )
-        .cause(
-            "packets are lost on the way",
-            Refuted,
-            "both hosts have what was sent, and no room for more",
-        );
+    let mut draft = let_go_on(draft, program).cause(
+        "packets are lost on the way",
+        Refuted,
+        "both hosts have what was sent, and no room for more",
+    );
     // A person's program reads as long as its standard output is read.
-    let draft = match endpoint(failure) {
-        Some(endpoint) if failure.code() == Code::RECV_TIMEOUT => draft.fix(
-            "take what comes, whatever becomes of it",
-            format!("{} >answer", netloom("connect", &endpoint)),
-        ),
-        _ => draft,
-    };
+    if let Some(endpoint) = endpoint(failure).filter(|_| failure.code() == Code::RECV_TIMEOUT) {
+        draft = draft
+            .cause(
+                "this end does not read because nobody takes what it puts out",
+                Likely,
+                &unread,
+            )
+            .fix(
+                "take what comes, whatever becomes of it",
+                format!("{} >answer", netloom("connect", &endpoint)),
+            );
+    }
     draft.advice("in one of the two programs: read while there is more to write")
 }
 
@@ -123,18 +129,12 @@ fn full(flow: &Flow) -> String {
     }
 }
 
-fn stopped(draft: Draft, program: Option<&OtherProgram>) -> Draft {
+/// Who was stopped can go on.
+fn let_go_on(draft: Draft, program: Option<&OtherProgram>) -> Draft {
     match program {
-        Some(program) if program.stopped => draft
-            .cause(
-                format!(
-                    "process {} is stopped: by Ctrl-Z, a signal or a debugger",
-                    program.pid
-                ),
-                Confirmed,
-                "its state is T",
-            )
-            .fix("let it go on", format!("kill -CONT {}", program.pid)),
+        Some(program) if program.stopped => {
+            draft.fix("let it go on", format!("kill -CONT {}", program.pid))
+        }
         _ => draft,
     }
 }
