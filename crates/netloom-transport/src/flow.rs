@@ -1,9 +1,14 @@
 //! What the kernel counts of a TCP connection, read of its own socket.
 
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use netloom_base::failure::Flow;
+use tokio::net::TcpStream;
+
+use crate::socket::canonical;
+use crate::sys;
 
 /// How long a `struct tcp_info` is that has the peer's window in it, and ours.
 const WITH_WINDOW: usize = 232;
@@ -38,14 +43,8 @@ pub(crate) fn read(
     }
 }
 
-/// Where this connection stands, for three system calls.
-#[cfg(target_os = "linux")]
-pub(crate) fn of(socket: &tokio::net::TcpStream) -> Option<Flow> {
-    use std::os::fd::AsFd;
-
-    use crate::socket::canonical;
-    use crate::sys;
-
+/// Where this connection stands, for five system calls.
+pub(crate) fn of(socket: &TcpStream) -> Option<Flow> {
     let ends = (socket.local_addr().ok()?, socket.peer_addr().ok()?);
     let ends = (canonical(ends.0), canonical(ends.1));
     let mut info = [0; 512];
@@ -57,15 +56,10 @@ pub(crate) fn of(socket: &tokio::net::TcpStream) -> Option<Flow> {
     ))
 }
 
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn of(_: &tokio::net::TcpStream) -> Option<Flow> {
-    None
-}
-
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use netloom_base::Code;
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::net::TcpListener;
 
     use super::*;
 
@@ -98,8 +92,7 @@ mod tests {
             (None, false, 0)
         );
         assert_eq!((flow.unsent, flow.local), (0, near.local_addr().unwrap()));
-        let full = fill(&near, |near| of(near).unwrap().is_shut());
-        full.await;
+        fill(&near, |near| of(near).unwrap().is_shut()).await;
         assert_eq!(of(&near).unwrap().stuck(), Some(Code::STUCK_READER_STOPPED));
         // The other side alone has been written to, and still has room to write.
         let flow = of(&far).unwrap();

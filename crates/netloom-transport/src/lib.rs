@@ -19,6 +19,7 @@ pub mod conn;
 pub mod cx;
 pub mod datagrams;
 pub mod errqueue;
+#[cfg(target_os = "linux")]
 mod flow;
 pub mod gear;
 pub mod guard;

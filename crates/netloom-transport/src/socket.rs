@@ -220,7 +220,10 @@ impl Io for Socket {
 
     fn flow(&self) -> Option<Flow> {
         match self {
+            #[cfg(target_os = "linux")]
             Socket::Tcp(socket) => crate::flow::of(socket),
+            #[cfg(not(target_os = "linux"))]
+            Socket::Tcp(_) => None,
             #[cfg(unix)]
             Socket::Unix(_) => None,
         }
