@@ -25,10 +25,7 @@ pub(crate) fn read(
         let bytes = info.get(at..at + 4)?;
         Some(u32::from_ne_bytes(bytes.try_into().ok()?))
     };
-    let long = |at: usize| {
-        let bytes = info.get(at..at + 8)?;
-        Some(u64::from_ne_bytes(bytes.try_into().ok()?))
-    };
+    let millis = |at: usize| Duration::from_millis(word(at).unwrap_or(0).into());
     Flow {
         local,
         remote,
@@ -36,9 +33,9 @@ pub(crate) fn read(
         unsent,
         window: word(WITH_WINDOW - 4),
         offered: word(WITH_OURS - 4),
-        forbidden: Duration::from_micros(long(176).unwrap_or(0)),
+        paused: millis(44),
         again: word(100).unwrap_or(0),
-        silent: Duration::from_millis(word(52).unwrap_or(0).into()),
+        silent: millis(52),
         other: None,
     }
 }

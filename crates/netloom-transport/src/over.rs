@@ -45,14 +45,14 @@ pub(crate) fn stuck(code: Code) -> Failure {
 
 fn words(code: Code, flow: &Flow) -> String {
     let Flow { unread, unsent, .. } = flow;
-    let forbidden = Spoken(flow.forbidden);
+    let paused = Spoken(flow.paused);
     if code == Code::STUCK_BOTH_WRITING {
         return format!(
             "both sides write, and neither reads: {unsent} bytes wait for the peer, and {unread} of its own lie unread here"
         );
     }
     format!(
-        "the peer stopped reading: {unsent} bytes wait for it, and its window forbade to send for {forbidden}"
+        "the peer stopped reading: {unsent} bytes wait for it, and nothing could be sent for {paused}"
     )
 }
 

@@ -22,8 +22,9 @@ pub struct Flow {
     pub window: Option<u32>,
     /// The window that this end offers, in bytes; `None` where the kernel does not say.
     pub offered: Option<u32>,
-    /// For how long, in all, the peer's window forbade to send.
-    pub forbidden: Duration,
+    /// How long ago data was last sent. Asking whether a closed window opens is
+    /// no data.
+    pub paused: Duration,
     /// How often segments were sent again.
     pub again: u32,
     /// How long ago data last came. Before any did, since the connection was made.
@@ -126,9 +127,7 @@ impl fmt::Display for Flow {
         }
         if self.window == Some(0) {
             write!(f, ", the peer's window is closed")?;
-            if !self.forbidden.is_zero() {
-                write!(f, " (it forbade to send for {})", Spoken(self.forbidden))?;
-            }
+            write!(f, " and nothing could be sent for {}", Spoken(self.paused))?;
         }
         if self.again > 0 {
             write!(f, ", {} segments were sent again", self.again)?;
@@ -167,7 +166,7 @@ mod tests {
             unsent: 9,
             window: Some(0),
             offered: Some(100),
-            forbidden: Duration::from_secs(2),
+            paused: Duration::from_secs(2),
             again: 0,
             silent: Duration::from_secs(3),
             other: None,
@@ -222,7 +221,7 @@ mod tests {
         assert_eq!(
             flow().to_string(),
             "127.0.0.1:1 with 127.0.0.1:2: 9 bytes are not acknowledged, the peer's window is closed \
-             (it forbade to send for 2.0 s), nothing came for 3.0 s"
+             and nothing could be sent for 2.0 s, nothing came for 3.0 s"
         );
     }
 }

@@ -1,6 +1,8 @@
 //! Conversations in which nothing moves, though nothing failed: both sides wait
 //! to read, both wait to write, or one does not read.
 
+use std::time::Duration;
+
 use netloom_base::diagnosis::Verdict::{Confirmed, Likely, Possible, Refuted};
 use netloom_base::failure::{Fact, Flow, OtherProgram, Waiting};
 use netloom_base::{Code, Diagnosis, Failure, Stage};
@@ -20,6 +22,9 @@ fn program(failure: &Failure) -> Option<&OtherProgram> {
     })
 }
 
+/// The window of one that reads slowly is closed now and then, and not for long.
+const STILL: Duration = Duration::from_millis(500);
+
 /// Somebody has more to say, and the other takes none of it.
 fn not_reading(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
     let mut flows = failure.facts().iter().filter_map(|fact| match fact {
@@ -28,6 +33,7 @@ fn not_reading(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
     });
     let (flow, code) = flows.next()?;
     let draft = match failure.code() {
+        Code::RECV_TIMEOUT if flow.paused < STILL => return None,
         Code::RECV_TIMEOUT => Draft::of(failure, code, code.sentence()),
         Code::STUCK_BOTH_WRITING | Code::STUCK_READER_STOPPED => Draft::begun(failure),
         _ => return None,
@@ -211,4 +217,49 @@ fn both_reading(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
             "the other end: cat /proc/PID/wchan",
         )
         .done()
+}
+
+#[cfg(test)]
+mod tests {
+    use netloom_base::Side;
+
+    use super::*;
+
+    fn told(paused: Duration) -> Diagnosis {
+        let flow = Flow {
+            local: ([192, 0, 2, 1], 40_000).into(),
+            remote: ([192, 0, 2, 2], 7007).into(),
+            unread: 0,
+            unsent: 4_000_000,
+            window: Some(0),
+            offered: Some(65_536),
+            paused,
+            again: 0,
+            silent: Duration::from_secs(5),
+            other: None,
+        };
+        let failure = Failure::new(Stage::Recv, Side::Peer, Code::RECV_TIMEOUT)
+            .at("tcp://192.0.2.2:7007")
+            .fact(Fact::Flow(flow));
+        super::super::diagnose(&failure, &Answers::default())
+    }
+
+    #[test]
+    fn a_slow_reader_is_not_said_to_have_stopped() {
+        let slow = told(Duration::from_millis(90));
+        assert_eq!(slow.code, Code::RECV_TIMEOUT, "{slow}");
+        assert_eq!(slow.causes[0].verdict, Confirmed);
+        assert!(slow.causes[0].text.contains("reads slowly"), "{slow}");
+
+        let stopped = told(Duration::from_secs(2));
+        assert_eq!(stopped.code, Code::STUCK_READER_STOPPED, "{stopped}");
+        let cause = &stopped.causes[0];
+        assert_eq!(cause.verdict, Confirmed);
+        assert_eq!(
+            cause.because,
+            "its window is closed, and 4000000 bytes wait for it here"
+        );
+        // Of a program on another host nothing is claimed.
+        assert_eq!(stopped.unchecked[0].needs, "the other end, or its log");
+    }
 }

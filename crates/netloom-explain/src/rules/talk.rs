@@ -242,9 +242,9 @@ fn timeout(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
             "nothing lies unread at its end",
         ),
         (Some(flow), None) if flow.window == Some(0) => draft.cause(
-            "the program at the other end stopped reading",
+            "the program at the other end reads slowly, or stopped reading",
             Confirmed,
-            "its window is closed",
+            "its window is closed now",
         ),
         (Some(flow), None) if flow.unsent > 0 && flow.again > 0 => draft
             .cause(

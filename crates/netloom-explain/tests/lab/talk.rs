@@ -1,7 +1,9 @@
 //! Conversations that opened, and went wrong.
 
+use std::time::Duration;
+
 use netloom_base::diagnosis::Verdict;
-use netloom_base::failure::Fact;
+use netloom_base::failure::{Fact, Flow};
 use netloom_base::{Code, Diagnosis, Failure, Side, Stage};
 use netloom_transport::Conn;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -182,6 +184,9 @@ async fn stuck(lab: &Lab, url: &str) -> Failure {
     failure
 }
 
+/// So long nothing must have moved for it to be called stuck, and a little more.
+const STILL: Duration = Duration::from_millis(600);
+
 /// Says more than there is room for, until it stands as `code` says.
 async fn until_stuck(lab: &Lab, conn: &mut Conn, code: Code) {
     let much = vec![b'x'; 1 << 16];
@@ -192,7 +197,8 @@ async fn until_stuck(lab: &Lab, conn: &mut Conn, code: Code) {
     };
     let stands = until(code.name(), || async {
         let flows = lab.probe.own_flows();
-        flows.into_iter().find(|flow| flow.stuck() == Some(code))
+        let stands = |flow: &Flow| flow.stuck() == Some(code) && flow.paused > STILL;
+        flows.into_iter().find(stands)
     });
     tokio::select! {
         () = say => {}

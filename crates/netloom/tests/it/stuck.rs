@@ -32,7 +32,7 @@ fn a_reader_that_stops_stops_the_sender() {
         return;
     };
     let url = format!("tcp://127.0.0.1:{port}");
-    let mut ours = Program::netloom(["connect", &url, "--timeout", "2s", "--json"]);
+    let mut ours = Program::netloom(["connect", &url, "--timeout", "4s", "--json"]);
     ours.feed(&vec![b'x'; MUCH]);
     let diagnosis = diagnosed(&mut ours);
     assert_eq!(code(&diagnosis), "stuck.reader-stopped", "{diagnosis}");
@@ -61,7 +61,7 @@ fn a_reader_that_was_stopped_can_go_on() {
         return;
     };
     let url = format!("tcp://127.0.0.1:{port}");
-    let mut ours = Program::netloom(["connect", &url, "--timeout", "2s", "--json"]);
+    let mut ours = Program::netloom(["connect", &url, "--timeout", "4s", "--json"]);
     server.stdout.line("accepted");
     server.signal("STOP");
     ours.feed(&vec![b'x'; MUCH]);
@@ -81,7 +81,7 @@ fn two_programs_that_both_write_are_told_so() {
     };
     let url = format!("tcp://127.0.0.1:{port}");
     let mut ours = netloom()
-        .args(["connect", &url, "--timeout", "2s"])
+        .args(["connect", &url, "--timeout", "4s"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped()) // and nobody reads it
         .stderr(Stdio::piped())
@@ -121,7 +121,7 @@ fn two_programs_that_both_write_are_told_so() {
 /// Our server with an idle limit, and how its only conversation failed.
 fn failed(kind: &[&str], what: &str) -> Value {
     let words = [
-        &["listen", "tcp://127.0.0.1:0", "--idle", "500ms", "--json"],
+        &["listen", "tcp://127.0.0.1:0", "--idle", "1s", "--json"],
         kind,
     ]
     .concat();
@@ -143,7 +143,7 @@ fn servers_tell_who_does_not_read() {
     assert_eq!(told::text(&reader, "side"), "peer");
     let summary = told::text(&reader, "summary");
     assert!(
-        summary.contains("bytes wait for it") && summary.contains("forbade to send for"),
+        summary.contains("bytes wait for it") && summary.contains("nothing could be sent for"),
         "{reader}"
     );
     assert!(reader["sent"].as_u64().unwrap() > 100_000, "{reader}");
@@ -168,7 +168,7 @@ fn forwarded(target: &str, what: &str) -> (Value, String) {
         "tcp://127.0.0.1:0",
         target,
         "--idle",
-        "500ms",
+        "1s",
         "--json",
     ];
     let words = [&words[..], &["--access-log", &log]].concat();
