@@ -429,7 +429,7 @@ fn root_is_told_which_rule_it_is() {
             .dial_for(
                 "tcp://127.0.0.1:7001",
                 ([127, 0, 0, 1], 7001).into(),
-                std::time::Duration::from_millis(200),
+                Duration::from_millis(200),
             )
             .await;
         let diagnosis = lab.explain(&failed(failure)).await;
