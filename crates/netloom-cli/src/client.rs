@@ -60,8 +60,7 @@ where
             if late.side() == Side::Path {
                 return late; // no connection came about that could be told of
             }
-            let flows = Probe::new().own_flows().into_iter().take(MOST_FLOWS);
-            flows.map(Fact::Flow).fold(late, Failure::fact)
+            stand(late, &cx).await
         };
         // Before anything is told, so that whoever reads it can already ask for the end.
         let mut signals = signals();
@@ -114,6 +113,24 @@ pub(crate) async fn open_stream(stack: &Stack, cx: &Cx) -> Result<Conn, Stop> {
     let refused = |error| complaint(&error);
     stack.require(Kind::Stream).map_err(refused)?;
     Ok(cx.net().dial(stack, cx).await?.stream()?)
+}
+
+/// Adds where this program's connections stand. Who does not read is looked
+/// for now: it may leave as soon as the connection is given up.
+async fn stand(late: Failure, cx: &Cx) -> Failure {
+    let probe = Probe::new();
+    let mut late = late;
+    for flow in probe.own_flows().into_iter().take(MOST_FLOWS) {
+        late = late.fact(Fact::Flow(flow));
+        let other = flow.other.filter(|_| flow.stuck().is_some());
+        let Some(other) = other.filter(|other| other.inode != 0) else {
+            continue;
+        };
+        if let Some(program) = probe.program_at(cx, other.inode).await {
+            late = late.fact(Fact::Program(Box::new(program)));
+        }
+    }
+    late
 }
 
 /// How many of this program's connections are told of when time is up.

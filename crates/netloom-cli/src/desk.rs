@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use netloom_base::failure::Flow;
 use netloom_base::{Endpoint, Failure, Role};
 use netloom_transport::conn::{ConnFacts, Io};
 use netloom_transport::net::complaint;
@@ -299,6 +300,10 @@ impl AsyncWrite for Settling {
 impl Io for Settling {
     fn facts(&self) -> ConnFacts {
         self.io.facts()
+    }
+
+    fn flow(&self) -> Option<Flow> {
+        self.io.flow()
     }
 
     fn alpn(&self) -> Option<&[u8]> {

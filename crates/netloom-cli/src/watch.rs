@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use netloom_base::Moment;
+use netloom_base::failure::Flow;
 use netloom_transport::conn::{ConnFacts, Io};
 use netloom_transport::socket::Socket;
 use netloom_transport::{Close, Conn, Cx, Peer};
@@ -289,6 +290,10 @@ impl AsyncWrite for Watched {
 impl Io for Watched {
     fn facts(&self) -> ConnFacts {
         self.io.facts()
+    }
+
+    fn flow(&self) -> Option<Flow> {
+        self.io.flow()
     }
 
     fn alpn(&self) -> Option<&[u8]> {

@@ -7,7 +7,8 @@ use netloom_transport::resolve::Dns;
 use netloom_transport::via::Proxies;
 use netloom_transport::{
     Assembly, Layer, Net, Transport, exec::Exec, fd::Fd, file::File, proxy::Proxy, pty::Pty,
-    stdio::Stdio, tcp::Tcp, tls::Tls, udp::Udp, unix::Unix, unixgram::Unixgram, vsock::Vsock,
+    serial::Serial, stdio::Stdio, tcp::Tcp, tls::Tls, udp::Udp, unix::Unix, unixgram::Unixgram,
+    vsock::Vsock,
 };
 
 use crate::ways::{FileNames, Ways};
@@ -32,6 +33,7 @@ pub fn os_net_by(ways: Ways) -> Arc<dyn Net> {
         Arc::new(Fd),
         Arc::new(File),
         Arc::new(Pty),
+        Arc::new(Serial),
         Arc::new(Vsock),
     ];
     // One for the program: it keeps the authorities and tickets it has read and made.

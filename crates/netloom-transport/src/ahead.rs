@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use netloom_base::failure::Flow;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::BoxFuture;
@@ -70,6 +71,10 @@ impl Io for Ahead {
 
     fn encrypts(&self) -> bool {
         self.io.encrypts()
+    }
+
+    fn flow(&self) -> Option<Flow> {
+        self.io.flow()
     }
 
     fn gone(&mut self) -> BoxFuture<'_, io::Error> {

@@ -9,14 +9,15 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use netloom_base::failure::{Fact, Step};
-use netloom_base::{Code, Failure, Side, Stage};
+use netloom_base::failure::{Fact, Flow, Step};
+use netloom_base::{Failure, Stage};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::BoxFuture;
 use crate::ahead::Ahead;
 use crate::listener::Accepted;
 use crate::origin::Origin;
+use crate::over::over;
 use crate::seat::{Notice, Seat};
 use crate::socket::Socket;
 
@@ -51,6 +52,12 @@ pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {
     /// first: nothing is kept back above the socket.
     fn ends_by_closing(&self) -> bool {
         false
+    }
+
+    /// Where the TCP connection below stands, where there is one that its
+    /// kernel tells of.
+    fn flow(&self) -> Option<Flow> {
+        None
     }
 
     /// Waits until the peer has left for good: until what is sent can reach
@@ -401,8 +408,8 @@ impl Conn {
         let why = std::future::poll_fn(|task| {
             if let Some(seat) = &seat {
                 seat.wake_later(task.waker());
-                if let Some(over) = seat.told().and_then(Conn::over) {
-                    return Poll::Ready(over);
+                if let Some(over) = seat.told().and_then(|told| over(told, seat, None)) {
+                    return Poll::Ready(over.into());
                 }
             }
             gone.as_mut().poll(task)
@@ -429,21 +436,9 @@ impl Conn {
         }
     }
 
-    /// The failure a passed limit is told with.
-    fn over(notice: Notice) -> Option<io::Error> {
-        let code = match notice {
-            Notice::Drain | Notice::Move => return None,
-            Notice::Idle => Code::LIMIT_IDLE,
-            Notice::Lifetime => Code::LIMIT_LIFETIME,
-            Notice::Greet => Code::GREET_TIMEOUT,
-            Notice::Abort => Code::STOPPED,
-        };
-        let side = if code == Code::GREET_TIMEOUT {
-            Side::Peer
-        } else {
-            Side::Us
-        };
-        Some(Failure::new(code.stage(), side, code).into())
+    /// Where it stands while its last write waits for the peer to read.
+    pub(crate) fn held_up(&self) -> Option<Flow> {
+        self.sending.then(|| self.io.flow())?
     }
 
     /// What a pending read or write does: sees to it that the seat can wake
@@ -460,7 +455,11 @@ impl Conn {
             self.waiting = Some(cx.waker().clone());
             seat.wake_later(cx.waker());
         }
-        let Some(over) = seat.told().and_then(Conn::over) else {
+        let Some(told) = seat.told() else {
+            return Ok(());
+        };
+        let flow = (told == Notice::Idle).then(|| self.held_up()).flatten();
+        let Some(over) = over(told, seat, flow) else {
             return Ok(());
         };
         if self.sending {
@@ -468,7 +467,7 @@ impl Conn {
             // the part it got for the whole: it sees a reset.
             std::mem::replace(&mut self.io, Box::new(Gone)).close(Close::Abort);
         }
-        Err(over)
+        Err(over.into())
     }
 }
 

@@ -20,6 +20,8 @@ pub mod conn;
 pub mod cx;
 pub mod datagrams;
 pub mod errqueue;
+#[cfg(target_os = "linux")]
+mod flow;
 pub mod gear;
 pub mod guard;
 pub mod journal;
@@ -30,6 +32,7 @@ pub mod net;
 #[cfg(unix)]
 mod once;
 pub mod origin;
+mod over;
 pub mod progress;
 #[cfg(unix)]
 pub(crate) mod ready;
@@ -59,6 +62,8 @@ pub mod fd;
 pub mod file;
 
 pub mod pty;
+
+pub mod serial;
 
 pub mod vsock;
 

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::task::ready;
 use std::task::{Context, Poll};
 
+use netloom_base::failure::Flow;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 #[cfg(unix)]
@@ -222,6 +223,17 @@ impl Io for Socket {
                     peer: unix_name(socket.peer_addr()).or_else(client),
                 }
             }
+        }
+    }
+
+    fn flow(&self) -> Option<Flow> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Socket::Tcp(socket) => crate::flow::of(socket),
+            #[cfg(not(target_os = "linux"))]
+            Socket::Tcp(_) => None,
+            #[cfg(unix)]
+            Socket::Unix(_) => None,
         }
     }
 

@@ -97,6 +97,44 @@ pub(crate) fn peer_credentials(_: BorrowedFd<'_>) -> Option<(i32, u32)> {
     None
 }
 
+/// Fills `into` with the `struct tcp_info` of a TCP socket (tcp(7), TCP_INFO);
+/// returns how much of it this kernel has.
+#[cfg(target_os = "linux")]
+pub(crate) fn tcp_info(socket: BorrowedFd<'_>, into: &mut [u8]) -> Option<usize> {
+    use std::os::fd::AsRawFd;
+
+    let mut len = libc::socklen_t::try_from(into.len()).ok()?;
+    // SAFETY: the kernel fills at most `len` bytes of `into`, which is that long.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            into.as_mut_ptr().cast(),
+            &raw mut len,
+        )
+    };
+    (result == 0).then_some(len as usize)
+}
+
+/// How many bytes of a TCP socket wait to be read, and how many to be
+/// acknowledged (tcp(7), SIOCINQ and SIOCOUTQ).
+#[cfg(target_os = "linux")]
+pub(crate) fn queued(socket: BorrowedFd<'_>) -> Option<(u32, u32)> {
+    use std::os::fd::AsRawFd;
+
+    let ask = |what: libc::Ioctl| {
+        let mut found: libc::c_int = 0;
+        // SAFETY: both requests write one int, which `found` is.
+        let result = unsafe { libc::ioctl(socket.as_raw_fd(), what, &raw mut found) };
+        (result == 0).then(|| u32::try_from(found).ok())?
+    };
+    Some((
+        ask(libc::FIONREAD as libc::Ioctl)?,
+        ask(libc::TIOCOUTQ as libc::Ioctl)?,
+    ))
+}
+
 /// Waits until a descriptor that somebody set non-blocking is ready for `events`.
 #[cfg(unix)]
 pub(crate) fn wait_ready(fd: BorrowedFd<'_>, events: libc::c_short) -> io::Result<()> {

@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use netloom_base::{Code, Failure, Moment, Side, Stage};
-use netloom_protocol::DatagramService;
+use netloom_protocol::{DatagramService, Losses};
 use netloom_transport::datagrams::send;
 use netloom_transport::{Batch, BoxFuture, Conn, Cx, Datagrams, Outgoing, Peer};
 use serde_json::json;
@@ -55,6 +55,7 @@ impl DatagramService for Chat {
                 socket,
                 peers: HashMap::new(),
                 keys: RandomState::new(),
+                losses: Losses::default(),
             };
             if group {
                 post.take_part().await;
@@ -74,6 +75,8 @@ struct Post<'a> {
     peers: HashMap<Peer, Session<'a>>,
     /// What tokens are made with.
     keys: RandomState,
+    /// What the kernel dropped, as far as it was told.
+    losses: Losses,
 }
 
 struct Session<'a> {
@@ -136,6 +139,7 @@ impl<'a> Post<'a> {
             });
             match next.await {
                 Next::Came => {
+                    self.losses.tell(&*self.socket, cx);
                     for (of, bytes) in batch.iter().filter(|(of, _)| of.truncated_from.is_none()) {
                         let _ = of;
                         self.say_all(group.hear(bytes, hall, cx)).await;
@@ -224,6 +228,7 @@ impl<'a> Post<'a> {
             });
             match next.await {
                 Next::Came => {
+                    self.losses.tell(&*self.socket, cx);
                     for (of, bytes) in batch.iter().filter(|(of, _)| of.truncated_from.is_none()) {
                         if let Some(answer) = self.hear(&of.from, bytes) {
                             self.say(Some(&of.from), &answer).await;

@@ -113,7 +113,7 @@ struct TooSlow;
 
 impl From<TooSlow> for Failure {
     fn from(_: TooSlow) -> Self {
-        Failure::new(Stage::Send, Side::Peer, Code::LIMIT_REACHED)
+        Failure::new(Stage::Send, Side::Peer, Code::LIMIT_SLOW_READER)
             .message("the client reads too slowly, and the program speaks to all")
             .fact(Fact::Limit {
                 name: "bytes that wait for one client",

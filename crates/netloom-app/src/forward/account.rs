@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use netloom_base::{Code, Event, Failure, Fields, Moment, Record, Side};
+use netloom_base::{Code, Event, Failure, Fields, Moment, Record, Side, Stage};
 use netloom_transport::carry::{Carried, CarryFailure, End};
 use netloom_transport::journal::{Journal, Pen};
 use netloom_transport::{Cx, Peer};
@@ -25,6 +25,8 @@ pub(super) struct Forwarded {
     by: By,
     /// Nothing where both had said everything.
     failed: Option<Code>,
+    /// Who did not read, where that is why.
+    unread_by: Option<&'static str>,
 }
 
 /// Who ended a connection.
@@ -72,6 +74,9 @@ impl Record for Forwarded {
         to.real("lasted_s", self.lasted.as_secs_f64());
         to.text("closed_by", self.by.name());
         to.text("reason", self.failed.map_or("end", Code::name));
+        if let Some(who) = self.unread_by {
+            to.text("not_reading", who);
+        }
     }
 
     fn in_words(&self) -> Option<String> {
@@ -89,6 +94,11 @@ impl Record for Forwarded {
             (None, by) => write!(words, "; the {} ended first", by.name()),
             (Some(code), By::Us) => write!(words, "; ended by {code}"),
             (Some(code), by) => write!(words, "; the {} failed: {code}", by.name()),
+        };
+        let _ = match self.unread_by {
+            Some("both") => write!(words, ", neither side reads"),
+            Some(who) => write!(words, ", the {who} does not read"),
+            None => Ok(()),
         };
         if self.tries > 1 {
             let _ = write!(words, "; {} targets tried", self.tries);
@@ -147,18 +157,28 @@ impl Account {
             Some(End::Second) => By::Target,
             _ => By::Client,
         };
-        self.close(carried, by, None, cx);
+        self.close(carried, by, None, None, cx);
     }
 
     /// It broke on the way.
     pub(super) fn broke(self, failed: &CarryFailure, cx: &Cx) {
         let failure = &failed.failure;
-        let by = match (failure.side(), failed.end) {
-            (Side::Us | Side::Os, _) => By::Us,
-            (_, End::First) => By::Client,
-            (_, End::Second) => By::Target,
+        let at = match failed.end {
+            End::First => By::Client,
+            End::Second => By::Target,
         };
-        self.close(failed.carried, by, Some(failure.code()), cx);
+        // Who does not read ends nothing: the idle limit does.
+        let stuck = failure.stage() == Stage::Stuck;
+        let unread_by = stuck.then(|| match failure.code() {
+            Code::STUCK_BOTH_WRITING => "both",
+            _ => at.name(),
+        });
+        let by = if stuck || matches!(failure.side(), Side::Us | Side::Os) {
+            By::Us
+        } else {
+            at
+        };
+        self.close(failed.carried, by, Some(failure.code()), unread_by, cx);
     }
 
     /// No target could be reached.
@@ -169,7 +189,7 @@ impl Account {
             Side::Us | Side::Os => By::Us,
             Side::Peer | Side::Path => By::Target,
         };
-        self.close(Carried::default(), by, Some(unreached.code), cx);
+        self.close(Carried::default(), by, Some(unreached.code), None, cx);
     }
 
     /// The client left before a target was reached.
@@ -178,7 +198,7 @@ impl Account {
             Side::Us | Side::Os => By::Us,
             Side::Peer | Side::Path => By::Client,
         };
-        self.close(Carried::default(), by, Some(failure.code()), cx);
+        self.close(Carried::default(), by, Some(failure.code()), None, cx);
     }
 
     /// The client was not led anywhere, which is told apart, with its reason.
@@ -187,7 +207,14 @@ impl Account {
         self.left(failure, cx);
     }
 
-    fn close(self, carried: Carried, by: By, failed: Option<Code>, cx: &Cx) {
+    fn close(
+        self,
+        carried: Carried,
+        by: By,
+        failed: Option<Code>,
+        unread_by: Option<&'static str>,
+        cx: &Cx,
+    ) {
         let told = Forwarded {
             service: cx.service().clone(),
             conn: self.conn,
@@ -199,6 +226,7 @@ impl Account {
             lasted: cx.now() - self.began,
             by,
             failed,
+            unread_by,
         };
         if let Some(pen) = &self.pen {
             pen.write(cx.wall(), Box::new(told.clone()));

@@ -183,6 +183,8 @@ codes! {
     LIMIT_IDLE = "limit.idle", Recv, "nothing moved for as long as the idle limit allows";
     LIMIT_LIFETIME = "limit.lifetime", Recv, "the connection reached its lifetime";
     STUCK_BOTH_READING = "stuck.both-reading", Stuck, "both sides wait for the other to speak";
+    STUCK_BOTH_WRITING = "stuck.both-writing", Stuck, "both sides write, and neither reads";
+    STUCK_READER_STOPPED = "stuck.reader-stopped", Stuck, "the peer stopped reading, and takes no more";
     STUCK_HALF_OPEN = "stuck.half-open", Stuck, "the peer is gone without a word";
     HOST_NOT_SOUND = "host.not-sound", Create, "something about this machine will get in the way";
     STOPPED = "stopped", Close, "the service was told to stop";

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::certificate::Certificate;
 use super::code::Code;
 use super::errno::Errno;
-use super::flow::Flow;
+use super::flow::{Flow, OtherProgram};
 use super::frame::BadFrame;
 use super::group::SilentGroup;
 use super::icmp::Icmp;
@@ -56,6 +56,8 @@ pub enum Fact {
     IssuerAt(String),
     /// What the kernel counted of the connection.
     Flow(Flow),
+    /// The program at its other end.
+    Program(Box<OtherProgram>),
     /// A message that could not be taken whole.
     Frame(Box<BadFrame>),
     /// A multicast group from which nothing was heard.
@@ -151,6 +153,7 @@ impl Fact {
             Fact::Alert(_) | Fact::Chain(_) => "tls",
             Fact::IssuerAt(_) => "certificate",
             Fact::Flow(_) => "TCP_INFO",
+            Fact::Program(_) => "/proc",
             Fact::Frame(_) => "framing",
             Fact::Silent(group) => group.table(),
             Fact::Exit(_) => "wait",
@@ -185,6 +188,7 @@ impl fmt::Display for Fact {
             }
             Fact::IssuerAt(place) => write!(f, "its issuer's certificate is at {place}"),
             Fact::Flow(flow) => write!(f, "{flow}"),
+            Fact::Program(program) => write!(f, "{program}"),
             Fact::Frame(frame) => write!(f, "{frame}"),
             Fact::Silent(group) => write!(f, "{group}"),
             Fact::Exit(how) => write!(f, "the program ended with {how}"),

@@ -24,7 +24,7 @@ pub use certificate::Certificate;
 pub use code::{CODES, Code, catalogue};
 pub use errno::{Errno, classify};
 pub use fact::{Fact, Spoken};
-pub use flow::Flow;
+pub use flow::{Flow, OtherEnd, OtherProgram, Waiting};
 pub use frame::{BadFrame, FrameTrouble};
 pub use group::SilentGroup;
 pub use icmp::Icmp;
@@ -208,7 +208,11 @@ impl Error for Failure {
 impl From<Failure> for io::Error {
     fn from(failure: Failure) -> Self {
         let kind = match failure.code() {
-            Code::LIMIT_IDLE | Code::RECV_TIMEOUT | Code::GREET_TIMEOUT => io::ErrorKind::TimedOut,
+            Code::LIMIT_IDLE
+            | Code::RECV_TIMEOUT
+            | Code::GREET_TIMEOUT
+            | Code::STUCK_BOTH_WRITING
+            | Code::STUCK_READER_STOPPED => io::ErrorKind::TimedOut,
             Code::RECV_RESET => io::ErrorKind::ConnectionReset,
             _ => io::ErrorKind::Other,
         };

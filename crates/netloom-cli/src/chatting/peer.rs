@@ -1,17 +1,21 @@
 //! A chat over datagrams: in a group as one of many, or with a server.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use netloom_app::chat::Chat;
 use netloom_base::{Code, Endpoint, Failure, Limits, Role, Settings, Side, Stack, Stage};
-use netloom_protocol::{DatagramService, MessageService};
+use netloom_protocol::{DatagramService, Losses, MessageService};
 use netloom_transport::conn::ConnFacts;
+use netloom_transport::cx::{OsClock, Stamped};
 use netloom_transport::datagrams::send;
 use netloom_transport::{Batch, BoxFuture, Cx, Datagrams, Events, Messages, Opened, Outgoing};
 use serde_json::{Value, json};
+use tokio::sync::mpsc::Receiver;
 
 use super::seat::{Ears, Mouth, Seat};
 use super::{Wishes, story_of};
@@ -57,7 +61,7 @@ pub(super) async fn take_part(
         sockets.push(socket);
     }
     // The group is told when this end leaves, so it goes after the member.
-    let here = cx.child(Events::nowhere(), Limits::default());
+    let (here, told) = overheard(cx);
     let serving = sockets
         .into_iter()
         .map(|socket| DatagramService::serve(&chat, socket, &here));
@@ -84,6 +88,7 @@ pub(super) async fn take_part(
             biased;
             () = signals.recv() => Err(Stop::Interrupted),
             ended = &mut all => ended.map_err(Stop::from),
+            never = remarks(told, face) => match never {},
             ended = MessageService::serve(&chat, terminal, &here) => ended.map_err(Stop::from),
         }
     };
@@ -97,6 +102,23 @@ pub(super) async fn take_part(
     let story = story_of(&stack, cx, began);
     face.record(&story, &story, now());
     Ok(())
+}
+
+/// The same world, in which what is remarked can be read.
+fn overheard(cx: &Cx) -> (Cx, Receiver<Stamped>) {
+    let (events, told) = Events::queue(REMARKS, false, Arc::new(OsClock::new()));
+    (cx.child(events, Limits::default()), told)
+}
+
+/// Remarks that may wait to be shown.
+const REMARKS: usize = 16;
+
+/// Shows what is remarked: what the kernel dropped, and what did not fit.
+async fn remarks(mut told: Receiver<Stamped>, face: &Face) -> Infallible {
+    while let Some(stamped) = told.recv().await {
+        face.event(&stamped);
+    }
+    std::future::pending().await
 }
 
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -153,8 +175,10 @@ pub(super) async fn ask(stack: &Stack, wishes: &Wishes, face: &Face, cx: &Cx) ->
         )));
     };
     let (seat, mut mouth, mut ears) = Seat::take(face, cx).await?;
+    let (here, told) = overheard(cx);
     let talking = async {
         let mut batch = Batch::new(32, socket.room());
+        let mut losses = Losses::default();
         join(&mut *socket, &mut batch, wishes, face, &mut ears, cx).await?;
         loop {
             let next = tokio::select! {
@@ -168,6 +192,7 @@ pub(super) async fn ask(stack: &Stack, wishes: &Wishes, face: &Face, cx: &Cx) ->
             };
             let say = match next {
                 Next::Came => {
+                    losses.tell(&*socket, &here);
                     tell(&batch, &mut ears).await;
                     continue;
                 }
@@ -179,6 +204,13 @@ pub(super) async fn ask(stack: &Stack, wishes: &Wishes, face: &Face, cx: &Cx) ->
         }
         send(&mut *socket, &[Outgoing::connected(b"/quit")]).await?;
         Ok(())
+    };
+    let talking = async {
+        tokio::select! {
+            biased;
+            ended = talking => ended,
+            never = remarks(told, face) => match never {},
+        }
     };
     Box::pin(Seat::beside(seat, talking)).await?;
     let story = story_of(stack, cx, began);

@@ -336,6 +336,16 @@ known! {
         Possible "the other program works on its first words" ("");
         "see both queues and since when nothing came" => "ss -tnoi";
         "say what the other side waits for: an end of line, or the end";
+    "stuck.both-writing":
+        Confirmed "neither program reads what the other wrote" ("the windows of both are closed"),
+        Possible "each reads only when its own words were taken" ("");
+        "see both queues and both windows" => "ss -tnoi";
+        "in one of the two programs: read while there is more to write";
+    "stuck.reader-stopped":
+        Confirmed "the other program does not read" ("its window is closed"),
+        Possible "it is stopped, or busy with something else" ("");
+        "see what waits for whom, and the timers" => "ss -tnoi";
+        "in the other program: read all the time", "give it more time to read: --idle 2h, or limits = { idle = \"2h\" }";
     "stuck.half-open":
         Likely "the other host crashed, was switched off, or a link on the way is down" ("what was sent was sent again, and nobody acknowledged it"),
         Possible "a NAT or firewall on the way forgot the connection, and drops what comes" ("");

@@ -11,6 +11,7 @@ mod bind;
 mod catalogue;
 mod connect;
 mod datagrams;
+mod devices;
 mod draft;
 mod exec;
 mod expires;
@@ -29,6 +30,7 @@ mod refused;
 mod resolve;
 mod servers;
 mod silence;
+mod stuck;
 mod talk;
 #[cfg(test)]
 mod tests;
@@ -49,6 +51,7 @@ pub type Rule = fn(&Failure, &Answers) -> Option<Diagnosis>;
 /// Every rule, in the order they are asked.
 pub const RULES: &[&[Rule]] = &[
     header::RULES,
+    devices::RULES,
     proxy::RULES,
     greet::RULES,
     path::RULES,
@@ -63,6 +66,7 @@ pub const RULES: &[&[Rule]] = &[
     resolve::RULES,
     datagrams::RULES,
     silence::RULES,
+    stuck::RULES,
     talk::RULES,
     exec::RULES,
     framing::RULES,

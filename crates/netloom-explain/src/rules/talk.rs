@@ -11,17 +11,10 @@ use super::Rule;
 use super::answers::Answers;
 use super::draft::{Draft, netloom};
 
-pub(super) const RULES: &[Rule] = &[
-    reset,
-    keep_alive_race,
-    peer_closed,
-    both_reading,
-    timeout,
-    unexpected,
-];
+pub(super) const RULES: &[Rule] = &[reset, keep_alive_race, peer_closed, timeout, unexpected];
 
 /// Bytes that had come, and that had been sent.
-fn moved(failure: &Failure) -> Option<(u64, u64)> {
+pub(super) fn moved(failure: &Failure) -> Option<(u64, u64)> {
     let mut facts = failure.facts().iter().rev();
     facts.find_map(|fact| match fact {
         Fact::Moved { received, sent } => Some((*received, *sent)),
@@ -29,7 +22,7 @@ fn moved(failure: &Failure) -> Option<(u64, u64)> {
     })
 }
 
-fn flow(failure: &Failure) -> Option<&Flow> {
+pub(super) fn flow(failure: &Failure) -> Option<&Flow> {
     failure.facts().iter().find_map(|fact| match fact {
         Fact::Flow(flow) => Some(flow),
         _ => None,
@@ -49,22 +42,22 @@ pub(super) fn peer(failure: &Failure) -> Option<SocketAddr> {
 }
 
 /// The server's listening socket, where it is on this host.
-fn listener<'a>(failure: &Failure, answers: &'a Answers) -> Option<&'a Entry> {
+pub(super) fn listener<'a>(failure: &Failure, answers: &'a Answers) -> Option<&'a Entry> {
     let peer = peer(failure)?;
     let mut sockets = answers.sockets.iter().flatten();
     sockets.find(|entry| entry.listens_for(peer))
 }
 
-fn here(failure: &Failure, answers: &Answers) -> bool {
+pub(super) fn here(failure: &Failure, answers: &Answers) -> bool {
     peer(failure).is_some_and(|peer| answers.is_local(peer.ip()))
 }
 
-fn endpoint(failure: &Failure) -> Option<Endpoint> {
+pub(super) fn endpoint(failure: &Failure) -> Option<Endpoint> {
     failure.endpoint()?.parse().ok()
 }
 
 /// The same conversation again, while the kernel's side of it can be watched.
-fn watch(draft: Draft, failure: &Failure, answers: &Answers) -> Draft {
+pub(super) fn watch(draft: Draft, failure: &Failure, answers: &Answers) -> Draft {
     let verb = if answers.is_stream {
         "connect"
     } else {
@@ -199,7 +192,10 @@ fn peer_closed(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
 }
 
 /// The peer's socket, where it is on this host: it stays until its program closes it.
-fn other_end<'a>(flow: &Flow, answers: &'a Answers) -> Option<(&'a Entry, Option<&'a Holder>)> {
+pub(super) fn other_end<'a>(
+    flow: &Flow,
+    answers: &'a Answers,
+) -> Option<(&'a Entry, Option<&'a Holder>)> {
     let same = |a: SocketAddr, b: SocketAddr| {
         a.port() == b.port() && a.ip().to_canonical() == b.ip().to_canonical()
     };
@@ -210,80 +206,6 @@ fn other_end<'a>(flow: &Flow, answers: &'a Answers) -> Option<(&'a Entry, Option
             && matches!(entry.state, State::Established | State::CloseWait)
     })?;
     Some((entry, answers.holder(entry)))
-}
-
-/// Not one byte was said, and nothing lies unread or unsent at either end.
-fn both_reading(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
-    if failure.code() != Code::RECV_TIMEOUT
-        || failure.stage() != Stage::Recv
-        || moved(failure) != Some((0, 0))
-    {
-        return None;
-    }
-    let flow = flow(failure).filter(|flow| flow.unsent == 0)?;
-    let what = "neither side has said anything, and each waits for the other";
-    let mut draft = Draft::of(failure, Code::STUCK_BOTH_READING, what);
-    let local = here(failure, answers);
-    let (who, because) = match (other_end(flow, answers), local) {
-        // One that nobody has accepted yet is not read by anybody.
-        (Some((entry, _)), _) if entry.unread() > 0 || entry.inode == 0 => return None,
-        (Some((entry, holder)), _) => {
-            draft = draft.held(entry, answers);
-            let who = holder.map(|holder| format!("process {} `{}`", holder.pid, holder.program));
-            let why =
-                "it has accepted the connection, nothing lies unread there, and nothing was sent";
-            (who, why)
-        }
-        (None, true) => {
-            let entry = listener(failure, answers)?;
-            draft = draft.held(entry, answers);
-            let holder = answers.holder(entry);
-            let who = holder.map(|holder| format!("process {} `{}`", holder.pid, holder.program));
-            let why =
-                "it closed its end as soon as this end was closed: it was listening for a word";
-            (who, why)
-        }
-        (None, false) => {
-            let why = "nothing was sent, and nothing is on its way";
-            (None, why)
-        }
-    };
-    let who = who.unwrap_or_else(|| "the program at the other end".to_owned());
-    draft = draft
-        .cause(
-            format!("{who} waits for the first word, and so does this end"),
-            Likely,
-            because,
-        )
-        .cause(
-            format!("{who} works on its first words, and is slow"),
-            Possible,
-            "what a program does between two words is not seen from outside",
-        );
-    draft = if local {
-        let why = "the connection never left this host";
-        draft.cause("packets are lost on the way", Refuted, why)
-    } else {
-        let why = "a server that accepts nobody looks the same from this end";
-        draft.cause(
-            "the program there has not accepted the connection",
-            Possible,
-            why,
-        )
-    };
-    draft = match endpoint(failure) {
-        Some(endpoint) if answers.is_stream => draft.fix(
-            "speak first",
-            format!("{} --send 'hello\\n'", netloom("connect", &endpoint)),
-        ),
-        _ => draft.advice("send what the other program waits for, such as an end of line"),
-    };
-    watch(draft, failure, answers)
-        .unchecked(
-            "what the other program waits in",
-            "the other end: cat /proc/PID/wchan",
-        )
-        .done()
 }
 
 fn timeout(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
@@ -320,9 +242,9 @@ fn timeout(failure: &Failure, answers: &Answers) -> Option<Diagnosis> {
             "nothing lies unread at its end",
         ),
         (Some(flow), None) if flow.window == Some(0) => draft.cause(
-            "the program at the other end stopped reading",
+            "the program at the other end reads slowly, or stopped reading",
             Confirmed,
-            "its window is closed",
+            "its window is closed now",
         ),
         (Some(flow), None) if flow.unsent > 0 && flow.again > 0 => draft
             .cause(

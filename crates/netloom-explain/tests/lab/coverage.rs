@@ -145,7 +145,11 @@ send.unframeable                it::framing::wrong::what_cannot_be_sent_is_told_
 smtp.port-blocked               greet::port_25_is_dropped_and_another_port_answers
 stopped                         it::signals::a_program_reads_that_its_conversation_was_stopped
 stuck.both-reading              talk::the_other_program_waits_too
+stuck.both-writing              it::stuck::servers_tell_who_does_not_read
+stuck.both-writing              talk::both_programs_write
 stuck.half-open                 talk::the_peer_is_gone_without_a_word
+stuck.reader-stopped            it::stuck::servers_tell_who_does_not_read
+stuck.reader-stopped            talk::the_other_program_is_stopped
 tls.client-certificate-required tls::the_server_wants_a_certificate_of_the_client
 tls.closed                      tls::the_server_closes_at_the_first_hello
 tls.expired                     tls::a_certificate_is_out_of_its_time
@@ -309,6 +313,7 @@ const PROGRAM: &[(&str, &str)] = &[
         "signals",
         include_str!("../../../netloom/tests/it/signals.rs"),
     ),
+    ("stuck", include_str!("../../../netloom/tests/it/stuck.rs")),
 ];
 
 /// Every situation of this program.

@@ -1,7 +1,9 @@
 //! Conversations that opened, and went wrong.
 
+use std::time::Duration;
+
 use netloom_base::diagnosis::Verdict;
-use netloom_base::failure::Fact;
+use netloom_base::failure::{Fact, Flow};
 use netloom_base::{Code, Diagnosis, Failure, Side, Stage};
 use netloom_transport::Conn;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -169,6 +171,91 @@ fn too_late(lab: &Lab) -> Failure {
         Failure::new(Stage::Recv, Side::Peer, Code::RECV_TIMEOUT),
         Failure::fact,
     )
+}
+
+/// The same, with the program that does not read.
+async fn stuck(lab: &Lab, url: &str) -> Failure {
+    let mut failure = too_late(lab).at(url);
+    for other in lab.probe.own_flows().iter().filter_map(|flow| flow.other) {
+        if let Some(program) = lab.probe.program_at(&lab.cx, other.inode).await {
+            failure = failure.fact(Fact::Program(Box::new(program)));
+        }
+    }
+    failure
+}
+
+/// So long nothing must have moved for it to be called stuck, and a little more.
+const STILL: Duration = Duration::from_millis(600);
+
+/// Says more than there is room for, until it stands as `code` says.
+async fn until_stuck(lab: &Lab, conn: &mut Conn, code: Code) {
+    let much = vec![b'x'; 1 << 16];
+    let say = async {
+        loop {
+            conn.write_all(&much).await.unwrap();
+        }
+    };
+    let stands = until(code.name(), || async {
+        let flows = lab.probe.own_flows();
+        let stands = |flow: &Flow| flow.stuck() == Some(code) && flow.paused > STILL;
+        flows.into_iter().find(stands)
+    });
+    tokio::select! {
+        () = say => {}
+        _ = stands => {}
+    }
+}
+
+#[test]
+fn the_other_program_is_stopped() {
+    in_folder("talk::the_other_program_is_stopped", |lab| async move {
+        let (mut server, port) = server("sys.stdin.readline()\nwhile c.recv(65536): pass");
+        let url = format!("tcp://127.0.0.1:{port}");
+        let mut conn = lab.dial(&url).await.unwrap();
+        until("the connection to be accepted", || async {
+            let all = lab.probe.sockets_on(&lab.cx, port).await?;
+            let mut ends = all.into_iter().filter(|entry| entry.remote.port() != 0);
+            ends.find(|entry| entry.local.port() == port && entry.inode != 0)
+        })
+        .await;
+        sh(&format!("kill -STOP {}", server.pid()));
+        until_stuck(&lab, &mut conn, Code::STUCK_READER_STOPPED).await;
+        let failure = stuck(&lab, &url).await;
+        drop(conn);
+        let diagnosis = lab.explain(&failure).await;
+        assert_eq!(diagnosis.code, Code::STUCK_READER_STOPPED, "{diagnosis}");
+        assert!(is_confirmed(&diagnosis));
+        assert_eq!(
+            verdict(&diagnosis, "is stopped, and does not read"),
+            Verdict::Confirmed
+        );
+        assert_eq!(verdict(&diagnosis, "packets are lost"), Verdict::Refuted);
+        lab.follow(fix(&diagnosis, "ps -o")).await;
+        lab.follow(fix(&diagnosis, "kill -CONT")).await;
+        server.go_on();
+    });
+}
+
+#[test]
+fn both_programs_write() {
+    in_folder("talk::both_programs_write", |lab| async move {
+        let (server, port) = server("c.sendall(bytes(64 << 20))");
+        let url = format!("tcp://127.0.0.1:{port}");
+        let mut conn = lab.dial(&url).await.unwrap();
+        until_stuck(&lab, &mut conn, Code::STUCK_BOTH_WRITING).await;
+        let failure = stuck(&lab, &url).await;
+        drop(conn);
+        let diagnosis = lab.explain(&failure).await;
+        assert_eq!(diagnosis.code, Code::STUCK_BOTH_WRITING, "{diagnosis}");
+        let who = format!("process {} `python", server.pid());
+        assert!(diagnosis.causes[0].text.contains(&who), "{diagnosis}");
+        assert!(is_confirmed(&diagnosis));
+        assert_eq!(
+            verdict(&diagnosis, "nobody takes what it puts out"),
+            Verdict::Likely
+        );
+        knows(&diagnosis, &["bytes lie unread here"]);
+    });
 }
 
 #[test]
@@ -342,7 +429,7 @@ fn root_is_told_which_rule_it_is() {
             .dial_for(
                 "tcp://127.0.0.1:7001",
                 ([127, 0, 0, 1], 7001).into(),
-                std::time::Duration::from_millis(200),
+                Duration::from_millis(200),
             )
             .await;
         let diagnosis = lab.explain(&failed(failure)).await;

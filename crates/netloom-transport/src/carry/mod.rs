@@ -19,9 +19,11 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use netloom_base::failure::Fact;
 use netloom_base::{Code, Failure, Stage};
 
 use crate::conn::{Close, Conn};
+use crate::over::stuck;
 use direction::{Direction, Trouble};
 
 pub use crate::gear::Gear;
@@ -57,6 +59,17 @@ pub enum End {
     First,
     /// The second.
     Second,
+}
+
+impl End {
+    /// The one at the other side.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            End::First => End::Second,
+            End::Second => End::First,
+        }
+    }
 }
 
 /// How carrying failed.
@@ -168,6 +181,35 @@ impl Carry {
         Poll::Pending
     }
 
+    /// A limit that passed while one end did not read, or neither did, is told
+    /// with that end and that reason.
+    fn held_up(&self, end: End, failure: Failure) -> (End, Failure) {
+        if failure.code() != Code::LIMIT_IDLE && failure.stage() != Stage::Stuck {
+            return (end, failure);
+        }
+        let (Some((first, second)), there) = (&self.ends, end.other()) else {
+            return (end, failure);
+        };
+        let other = match there {
+            End::First => first.held_up(),
+            End::Second => second.held_up(),
+        };
+        let Some((flow, code)) = other.and_then(|flow| Some((flow, flow.stuck()?))) else {
+            return (end, failure);
+        };
+        let neither = failure.stage() == Stage::Stuck;
+        let (end, told) = if neither {
+            let told = stuck(Code::STUCK_BOTH_WRITING)
+                .message("both ends write, and neither reads: nothing can be carried either way");
+            (end, told)
+        } else {
+            (there, stuck(code))
+        };
+        // What was known is known still.
+        let told = failure.facts().iter().cloned().fold(told, Failure::fact);
+        (end, told.fact(Fact::Flow(flow)))
+    }
+
     fn close(&mut self) {
         if let Some((first, second)) = self.ends.take() {
             first.close(Close::Orderly);
@@ -214,6 +256,7 @@ impl Future for Carry {
                     }
                     (None, _) => Failure::from_io(stage, error),
                 };
+                let (end, failure) = self.held_up(end, failure);
                 let spared = self.spare(end, &failure);
                 self.cut(!has_had_enough && !is_ours(failure.code()));
                 Poll::Ready(Err(CarryFailure {
@@ -240,6 +283,8 @@ fn is_ours(code: Code) -> bool {
         Code::LIMIT_LIFETIME,
         Code::GREET_TIMEOUT,
         Code::STOPPED,
+        Code::STUCK_BOTH_WRITING,
+        Code::STUCK_READER_STOPPED,
     ]
     .contains(&code)
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use netloom_base::failure::Flow;
+use netloom_base::failure::{Flow, OtherProgram};
 
 use super::data::{
     Address, ClockState, Descriptors, Dialled, Entry, Holder, Icmp, Interface, ListenDrops,
@@ -43,7 +43,11 @@ pub(super) mod sockets {
 }
 
 pub(super) mod processes {
-    use super::{Holder, UnixEntry};
+    use super::{Holder, OtherProgram, UnixEntry};
+
+    pub(in crate::probe) fn program_at(_: u32) -> Option<OtherProgram> {
+        None
+    }
 
     pub(in crate::probe) fn holders(_: &[u32]) -> Vec<Holder> {
         Vec::new()

@@ -22,7 +22,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use netloom_base::Moment;
-use netloom_base::failure::Flow;
+use netloom_base::failure::{Flow, OtherProgram};
 
 #[cfg(not(target_os = "linux"))]
 use absent as os;
@@ -251,6 +251,12 @@ impl Probe {
     /// Source: /proc/self/fd, sock_diag, TCP_INFO.
     pub fn own_flows(&self) -> Vec<Flow> {
         os::sockets::own_flows()
+    }
+
+    /// The program that holds the socket with this inode, and what it waits in
+    /// on it; other users' are seen by root only. Source: /proc.
+    pub async fn program_at(&self, cx: &Cx, inode: u32) -> Option<OtherProgram> {
+        ask(cx, move || os::processes::program_at(inode)).await
     }
 
     /// The user this process acts as; `None` where users have no numbers.

@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use netloom_base::failure::Flow;
 use netloom_wire::proxy_protocol::Header;
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -57,6 +58,10 @@ impl Io for PassedOn {
 
     fn encrypts(&self) -> bool {
         self.below.encrypts()
+    }
+
+    fn flow(&self) -> Option<Flow> {
+        self.below.flow()
     }
 
     fn gone(&mut self) -> BoxFuture<'_, io::Error> {

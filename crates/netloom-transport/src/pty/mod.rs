@@ -27,6 +27,12 @@ use crate::cx::Cx;
 use crate::exec::{self, spawn};
 use crate::net::{Opened, Transport, mistakes};
 
+/// A terminal that no program has, for tests.
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) fn pair() -> std::io::Result<(std::os::fd::OwnedFd, std::os::fd::OwnedFd)> {
+    sys::open()
+}
+
 /// The transport behind `pty:`.
 #[derive(Debug, Clone, Copy)]
 pub struct Pty;

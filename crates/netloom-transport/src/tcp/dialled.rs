@@ -11,6 +11,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use netloom_base::failure::Flow;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -127,6 +128,10 @@ impl Io for Dialled {
     fn socket_mut(&mut self) -> Option<&mut Socket> {
         self.settle();
         Some(&mut self.socket)
+    }
+
+    fn flow(&self) -> Option<Flow> {
+        self.socket.flow()
     }
 
     fn ends_by_closing(&self) -> bool {

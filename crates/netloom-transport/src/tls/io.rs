@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use netloom_base::event::Remark;
+use netloom_base::failure::Flow;
 use netloom_base::{Event, Failure, Side, Stage};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
@@ -112,6 +113,10 @@ impl Io for TlsIo {
             TlsStream::Client(_) => None,
         };
         asked_for.or_else(|| self.stream.get_ref().0.below.server_name())
+    }
+
+    fn flow(&self) -> Option<Flow> {
+        self.stream.get_ref().0.below.flow()
     }
 
     fn gone(&mut self) -> BoxFuture<'_, io::Error> {

@@ -1,6 +1,7 @@
 //! Chat with programs we did not write, over everything that carries it, and
 //! under attack.
 
+mod dropping;
 mod hosts;
 mod typing;
 

@@ -145,29 +145,31 @@ fn what_is_cut_or_too_large_is_told() {
 
 #[test]
 fn drops_are_told_while_it_goes_on() {
-    let server = Server::netloom(&["listen", "udp://127.0.0.1:0,rcvbuf=4KiB", "--discard"]);
-    let to = addr(server.endpoint());
-    let pid = server.program.pid().to_string();
-    let signal = |name: &str| {
-        let kill = Command::new("kill").args([name, &pid]).status().unwrap();
-        assert!(kill.success());
-    };
-    signal("-STOP");
-    let client = patient_udp();
-    for _ in 0..100 {
-        client.send_to(&[0; 1000], to).unwrap();
+    for kind in ["--discard", "--chat"] {
+        let server = Server::netloom(&["listen", "udp://127.0.0.1:0,rcvbuf=4KiB", kind]);
+        let to = addr(server.endpoint());
+        let pid = server.program.pid().to_string();
+        let signal = |name: &str| {
+            let kill = Command::new("kill").args([name, &pid]).status().unwrap();
+            assert!(kill.success());
+        };
+        signal("-STOP");
+        let client = patient_udp();
+        for _ in 0..100 {
+            client.send_to(&[0; 1000], to).unwrap();
+        }
+        signal("-CONT");
+        // The kernel tells its count with the next datagram that finds room.
+        let told = server.program.stderr.until("drops", |said, _| {
+            client.send_to(b"x", to).unwrap();
+            String::from_utf8_lossy(said)
+                .lines()
+                .find(|line| line.contains("recv.dropped"))
+                .map(str::to_owned)
+        });
+        assert!(told.contains("dropped by the kernel"), "{told}");
+        server.stop();
     }
-    signal("-CONT");
-    // The kernel tells its count with the next datagram that finds room.
-    let told = server.program.stderr.until("drops", |said, _| {
-        client.send_to(b"x", to).unwrap();
-        String::from_utf8_lossy(said)
-            .lines()
-            .find(|line| line.contains("recv.dropped"))
-            .map(str::to_owned)
-    });
-    assert!(told.contains("dropped by the kernel"), "{told}");
-    server.stop();
 }
 
 #[test]

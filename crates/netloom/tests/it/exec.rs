@@ -385,7 +385,7 @@ fn a_slow_client_of_a_program_for_all_is_left_behind() {
         (&stream).read_exact(&mut got).unwrap();
         assert_same(&got, &sent);
     });
-    let failed = server.program.stdout.line(r#""code":"limit.reached""#);
+    let failed = server.program.stdout.line(r#""code":"limit.slow-reader""#);
     let failed = told::line(&failed);
     assert!(
         told::text(&failed, "summary").contains("too slowly"),

@@ -231,7 +231,7 @@ fn an_idle_connection_is_let_go_and_a_busy_one_is_kept() {
 }
 
 #[test]
-fn a_client_that_does_not_read_is_idle_too() {
+fn a_client_that_does_not_read_is_let_go_too() {
     let server = Server::netloom(&[
         "listen",
         "tcp://127.0.0.1:0",
@@ -241,7 +241,8 @@ fn a_client_that_does_not_read_is_idle_too() {
         "--json",
     ]);
     let _stuck = open(server.addr());
-    assert_eq!(told::text(&failure(&server), "code"), "limit.idle");
+    let failed = failure(&server);
+    assert_eq!(told::text(&failed, "code"), "stuck.reader-stopped");
 }
 
 #[test]

@@ -50,6 +50,7 @@ mod proxies;
 mod proxy_protocol;
 mod signals;
 mod stdout;
+mod stuck;
 mod talking;
 mod terminal;
 mod textbook;

@@ -135,8 +135,12 @@ fn a_limit_in_the_midst_of_a_splice_resets() {
             assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
         };
         let failed = tokio::join!(carrying, talk).0.unwrap_err();
-        assert_eq!(failed.end, End::First);
-        assert_eq!(failed.failure.code(), Code::LIMIT_IDLE);
+        // Time is made up here, and the kernel's is not: whether it had closed
+        // the window by then is its own affair.
+        match failed.end {
+            End::First => assert_eq!(failed.failure.code(), Code::LIMIT_IDLE),
+            End::Second => assert_eq!(failed.failure.code(), Code::STUCK_READER_STOPPED),
+        }
     });
 }
 

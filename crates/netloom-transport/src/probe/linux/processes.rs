@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use netloom_base::failure::{OtherProgram, Waiting};
+
 use crate::probe::data::{Holder, UnixEntry};
 
 /// The most processes, and descriptors of all of them, that are looked at.
@@ -16,6 +18,8 @@ const MOST_GROUPS: usize = 4_096;
 const MOST_HOLDERS: usize = 64;
 /// The most bytes that are read of a file of `/proc`.
 const LONGEST_COMMAND: usize = 200;
+/// The most threads of one process that are looked at.
+const MOST_THREADS: usize = 256;
 
 /// The processes that hold one of `inodes`. Of other users' processes only
 /// root sees the descriptors.
@@ -50,6 +54,61 @@ pub(in crate::probe) fn holders(inodes: &[u32]) -> Vec<Holder> {
         }
     }
     found
+}
+
+/// The program that holds one socket, and what it is doing with it.
+pub(in crate::probe) fn program_at(inode: u32) -> Option<OtherProgram> {
+    let held = holders(&[inode]).into_iter().next()?;
+    Some(OtherProgram {
+        pid: held.pid,
+        fd: held.fd,
+        stopped: is_stopped(held.pid),
+        waits_in: waits_in(held.pid, held.fd),
+        name: held.program,
+        command: held.command,
+    })
+}
+
+/// Whether a signal, its terminal or a debugger stopped a process (proc_pid_stat(5)).
+fn is_stopped(pid: u32) -> bool {
+    let stat = text(&format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The program's name stands in parentheses, and may have some of its own.
+    let state = stat
+        .rsplit_once(')')
+        .and_then(|(_, rest)| rest.split_ascii_whitespace().next());
+    matches!(state, Some("T" | "t"))
+}
+
+/// What a thread of a process waits in on this descriptor. Only root and the
+/// same user may look (proc_pid_syscall(5), ptrace(2)).
+fn waits_in(pid: u32, fd: u32) -> Option<Waiting> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let mut calls = threads
+        .flatten()
+        .take(MOST_THREADS)
+        .filter_map(|thread| fs::read_to_string(thread.path().join("syscall")).ok());
+    calls.find_map(|call| waiting(&call, fd))
+}
+
+/// Reads `NUMBER ARGUMENT…`, the arguments in hexadecimal, of a call on `fd`.
+fn waiting(call: &str, fd: u32) -> Option<Waiting> {
+    let mut words = call.split_ascii_whitespace();
+    let number: libc::c_long = words.next()?.parse().ok()?;
+    let first = words.next()?.strip_prefix("0x")?;
+    if u64::from_str_radix(first, 16) != Ok(u64::from(fd)) {
+        return None;
+    }
+    match number {
+        libc::SYS_read | libc::SYS_readv | libc::SYS_recvfrom | libc::SYS_recvmsg => {
+            Some(Waiting::ToRead)
+        }
+        libc::SYS_write
+        | libc::SYS_writev
+        | libc::SYS_sendto
+        | libc::SYS_sendmsg
+        | libc::SYS_sendfile => Some(Waiting::ToWrite),
+        _ => None,
+    }
 }
 
 /// The inode in the link of a socket's descriptor.
@@ -179,6 +238,22 @@ mod tests {
         let own = "/user.slice/user-1000.slice/user@1000.service/app.slice/web.service";
         assert_eq!(unit_in(own).as_deref(), Some("web.service"));
         assert_eq!(unit_in("/user.slice/user-1000.slice/session-3.scope"), None);
+    }
+
+    #[test]
+    fn a_thread_that_waits_on_a_descriptor_is_told_by_its_system_call() {
+        let call = |number: libc::c_long, fd: u32| {
+            format!("{number} {fd:#x} 0x7ffc00 0x400 0x0 0x0 0x0 0x7ffd 0x7f12\n")
+        };
+        let told = |number, fd| waiting(&call(number, fd), 5);
+        assert_eq!(told(libc::SYS_recvfrom, 5), Some(Waiting::ToRead));
+        assert_eq!(told(libc::SYS_write, 5), Some(Waiting::ToWrite));
+        assert_eq!(told(libc::SYS_write, 6), None);
+        assert_eq!(told(libc::SYS_close, 5), None);
+        for other in ["running\n", "-1 0x7ffd 0x7f12\n", ""] {
+            assert_eq!(waiting(other, 5), None);
+        }
+        assert!(!is_stopped(std::process::id()));
     }
 
     #[test]

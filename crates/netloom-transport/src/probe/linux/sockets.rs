@@ -3,10 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
-use netloom_base::failure::Flow;
+use netloom_base::failure::{Flow, OtherEnd};
 
 use super::netlink::{DUMP, ask, attributes, u32_at, u64_at};
 use super::processes::inode_of;
+use crate::flow;
 use crate::probe::data::{Congestion, Entry, State, TcpInfo, TcpOptions};
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
@@ -51,9 +52,6 @@ pub(in crate::probe) fn tcp_info(local: SocketAddr, remote: SocketAddr) -> Optio
         only_listening: false,
         udp: false,
     };
-    let same = |a: SocketAddr, b: SocketAddr| {
-        a.port() == b.port() && a.ip().to_canonical() == b.ip().to_canonical()
-    };
     let mut found = None;
     for family in [libc::AF_INET, libc::AF_INET6] {
         dump(family, which, true, |entry, info, congestion| {
@@ -77,31 +75,41 @@ pub(in crate::probe) fn own_flows() -> Vec<Flow> {
         .filter_map(|fd| inode_of(&std::fs::read_link(fd.path()).ok()?))
         .collect();
     let mut found = Vec::new();
+    let mut others = Vec::new();
     for family in [libc::AF_INET, libc::AF_INET6] {
         dump(family, Which::default(), true, |entry, info, _| {
-            if !own.contains(&entry.inode) || info.is_empty() || entry.remote.port() == 0 {
+            if entry.remote.port() == 0 || others.len() == MOST {
                 return;
             }
-            let info = read_tcp_info(info);
-            found.push(Flow {
-                local: entry.local,
-                remote: entry.remote,
-                unread: entry.recv_queue,
-                unsent: entry.send_queue,
-                window: (info.len >= WITH_WINDOW).then_some(info.snd_wnd),
-                again: info.total_retrans,
-                silent: info.last_data_recv,
-            });
+            if own.contains(&entry.inode) && !info.is_empty() {
+                let ends = (entry.local, entry.remote);
+                let queues = (entry.unread(), entry.send_queue);
+                found.push(flow::read(ends, queues, info));
+            }
+            others.push(entry);
+        });
+    }
+    for flow in &mut found {
+        let (near, far) = (flow.local, flow.remote);
+        let other = others.iter().find(|entry| {
+            same(entry.local, far) && same(entry.remote, near) && entry.state != State::TimeWait
+        });
+        flow.other = other.map(|entry| OtherEnd {
+            unread: entry.unread(),
+            unsent: entry.send_queue,
+            inode: entry.inode,
+            uid: entry.uid,
         });
     }
     found
 }
 
+fn same(a: SocketAddr, b: SocketAddr) -> bool {
+    a.port() == b.port() && a.ip().to_canonical() == b.ip().to_canonical()
+}
+
 /// The most descriptors of this process that are looked at.
 const MOST_OWN: usize = 4_096;
-
-/// How long an answer is that has the peer's window in it.
-const WITH_WINDOW: usize = 232;
 
 /// Gives every socket to `each`, with its `tcp_info` and the name of its
 /// congestion control when those were asked for.
@@ -268,6 +276,9 @@ mod tests {
         let flow = flows.iter().find(|flow| flow.local == own).unwrap();
         assert_eq!((flow.remote, flow.unsent, flow.unread), (addr, 0, 0));
         assert!(flow.window.is_some_and(|window| window > 0), "{flow}");
+        let other = flow.other.unwrap();
+        assert_eq!((other.unread, other.unsent), (0, 0));
+        assert_ne!(other.inode, 0);
         let info = tcp_info(client.local_addr().unwrap(), addr).unwrap();
         assert!(info.len >= 104 && info.snd_cwnd > 0, "{info:?}");
         let read = |name: &str| std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}"));

@@ -33,6 +33,21 @@ elif what == "two-sends":
     conn = socket.create_connection(there)
     conn.sendall(b"one\n")
     conn.sendall(b"two\n" + b"thr")
+elif what == "says-little":
+    conn = socket.create_connection(there)
+    conn.sendall(b"hello")
+    sys.stdin.read()
+elif what == "never-reads":
+    conn = socket.create_connection(there)
+    conn.sendall(b"say something\n")
+    print("asked", flush=True)
+    sys.stdin.read()
+elif what == "writes":
+    conn = socket.create_connection(there)
+    try:
+        conn.sendall(bytes(64 << 20))  # and would read the answers only then
+    except OSError as error:
+        print(type(error).__name__, flush=True)
 elif what == "sendall":
     conn = socket.create_connection(there)
     conn.settimeout(1)

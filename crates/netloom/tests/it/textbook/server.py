@@ -57,6 +57,18 @@ elif what == "stops-reading":
     conn, _ = listening().accept()
     conn.recv(1)
     sys.stdin.read()
+elif what == "reads":
+    conn, _ = listening().accept()
+    print("accepted", flush=True)
+    while conn.recv(65536):
+        pass
+elif what == "writes":
+    conn, _ = listening().accept()
+    try:
+        conn.sendall(bytes(64 << 20))  # and would read the questions only then
+    except OSError as error:
+        print(error, flush=True)
+    sys.stdin.read()
 elif what == "closes-first":
     listener = listening(port=int(sys.argv[2]))
     conn, _ = listener.accept()
