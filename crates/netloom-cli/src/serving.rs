@@ -9,7 +9,7 @@ use netloom_explain::Asking;
 use netloom_host::{
     Plan, Prepared, Running, ServicePlan, Written, check, notify::notify, os_net, start,
 };
-use netloom_transport::cores::{Cores, Threads};
+use netloom_transport::cores::{Cores, Sharing, Threads};
 use netloom_transport::cx::{Events, OsClock, Stamped};
 use netloom_transport::{Cx, Net, Shutdown};
 use tokio::sync::mpsc::Receiver;
@@ -44,6 +44,14 @@ pub(crate) fn with_running_flags(command: Command) -> Command {
                 .help("serve with N threads [default: one, and up to one for each core when there is work]"),
         )
         .arg(
+            Arg::new("runtime")
+                .long("runtime")
+                .value_name("HOW")
+                .value_parser(Sharing::ALL.map(Sharing::name))
+                .hide_possible_values(true)
+                .help("how threads share what they serve: each its own `cores`, or any the other's work, `stealing` [default: cores]"),
+        )
+        .arg(
             Arg::new("admin")
                 .long("admin")
                 .value_name("URL")
@@ -70,6 +78,7 @@ pub(crate) fn plan(mut service: ServicePlan, matches: &ArgMatches) -> Plan {
     service.limits = limits(matches);
     Plan {
         threads: threads(matches),
+        runtime: sharing(matches),
         admin: admin(matches),
         services: vec![service],
         ..Plan::default()
@@ -79,6 +88,12 @@ pub(crate) fn plan(mut service: ServicePlan, matches: &ArgMatches) -> Plan {
 /// The number of threads that was given as a flag.
 pub(crate) fn threads(matches: &ArgMatches) -> Option<usize> {
     matches.get_one::<u16>("threads").map(|n| usize::from(*n))
+}
+
+/// How threads share what they serve, as it was given as a flag.
+pub(crate) fn sharing(matches: &ArgMatches) -> Option<Sharing> {
+    let name = matches.get_one::<String>("runtime")?;
+    Sharing::ALL.into_iter().find(|way| way.name() == name)
 }
 
 /// Where figures are told, as it was given as a flag.
@@ -110,9 +125,7 @@ pub(crate) fn serve_checked(
     }
 
     let runtime = runtime()?;
-    let threads = plan
-        .threads
-        .map_or_else(Threads::as_the_machine_has, Threads::Fixed);
+    let threads = Threads::new(plan.runtime.unwrap_or_default(), plan.threads);
     let cores = Cores::start(threads).map_err(|error| Failure::from_io(Stage::Create, error))?;
     runtime.block_on(async {
         // Before anything is told, so that whoever reads it can already ask for the end.

@@ -20,6 +20,7 @@ use netloom_base::complaint::nearest;
 use netloom_base::settings::Setting;
 use netloom_base::{Complaint, Settings, Value};
 use netloom_transport::Net;
+use netloom_transport::cores::Sharing;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -30,7 +31,7 @@ use crate::ways;
 /// Files larger than this are refused: they are not written by people.
 const LARGEST: usize = 1 << 20;
 
-const TOP_KEYS: [&str; 4] = ["threads", "admin", "via", "service"];
+const TOP_KEYS: [&str; 5] = ["threads", "runtime", "admin", "via", "service"];
 
 /// Reads the text of `file`, or says everything that cannot be read in it.
 pub fn load(file: &str, text: &str) -> Result<Plan, Vec<Complaint>> {
@@ -141,6 +142,13 @@ impl<'a> Reader<'a> {
                     ),
                 },
                 ("threads", _) => self.complain(value.span(), "a number of threads is expected"),
+                ("runtime", DeValue::String(name)) => {
+                    plan.runtime = Sharing::ALL.into_iter().find(|way| way.name() == name);
+                    if plan.runtime.is_none() {
+                        self.complain(value.span(), "`cores` or `stealing` is expected");
+                    }
+                }
+                ("runtime", _) => self.complain(value.span(), "`cores` or `stealing` is expected"),
                 ("admin", _) => plan.admin = self.endpoints(value),
                 ("via", _) => plan.proxies = self.proxies(value),
                 ("service", DeValue::Table(services)) => {

@@ -4,12 +4,15 @@ use std::fmt::{self, Write as _};
 use std::ops::Range;
 
 use netloom_base::{Complaint, Endpoint, Settings, Value};
+use netloom_transport::cores::Sharing;
 
 /// The services of one process, as somebody wrote them.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// Threads that serve; `None`: as many as the machine has, one at first.
     pub threads: Option<usize>,
+    /// How threads share what they serve, where somebody chose.
+    pub runtime: Option<Sharing>,
     /// Where this process tells of itself: figures for Prometheus.
     pub admin: Vec<Written>,
     /// Proxies that have names, in order.
@@ -101,6 +104,9 @@ pub(crate) fn in_order(mut complaints: Vec<Complaint>) -> Vec<Complaint> {
 /// The file that says the same, for `--print-config`.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(sharing) = self.runtime {
+            writeln!(f, "runtime = \"{}\"\n", sharing.name())?;
+        }
         if let Some(threads) = self.threads {
             writeln!(f, "threads = {threads}\n")?;
         }

@@ -7,7 +7,9 @@ use netloom_transport::Net;
 
 use super::{Verb, examples};
 use crate::contract::{Stop, timeout};
-use crate::serving::{admin, file_failure, mistakes, serve_checked, threads, with_running_flags};
+use crate::serving::{
+    admin, file_failure, mistakes, serve_checked, sharing, threads, with_running_flags,
+};
 use crate::view::Face;
 
 pub(super) struct Up;
@@ -62,6 +64,7 @@ impl Verb for Up {
         let net = os_net();
         let (mut plan, mut prepared) = read(file, &*net)?;
         plan.threads = threads(matches).or(plan.threads);
+        plan.runtime = sharing(matches).or(plan.runtime);
         let admin = admin(matches);
         if !admin.is_empty() {
             plan.admin = admin;

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use crate::BoxFuture;
@@ -29,18 +29,62 @@ pub enum Threads {
     Fixed(usize),
     /// One at first, up to so many when there is work for them.
     Adaptive(usize),
+    /// So many threads of one core: whichever is free goes on with whatever is
+    /// ready.
+    Stealing(usize),
+}
+
+/// How threads share what is served.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Sharing {
+    /// Each has connections of its own.
+    #[default]
+    Cores,
+    /// Whichever is free goes on with whatever is ready.
+    Stealing,
+}
+
+impl Sharing {
+    /// All there are.
+    pub const ALL: [Sharing; 2] = [Sharing::Cores, Sharing::Stealing];
+
+    /// As flags and files say it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Sharing::Cores => "cores",
+            Sharing::Stealing => "stealing",
+        }
+    }
 }
 
 impl Threads {
-    /// As many as the machine lets this process use, one at first.
-    pub fn as_the_machine_has() -> Self {
-        Threads::Adaptive(crate::sys::processors())
+    /// As many as somebody chose, or as the machine lets this process use.
+    pub fn new(sharing: Sharing, chosen: Option<usize>) -> Self {
+        match (sharing, chosen) {
+            (Sharing::Cores, Some(n)) => Threads::Fixed(n),
+            (Sharing::Cores, None) => Threads::Adaptive(crate::sys::processors()),
+            (Sharing::Stealing, n) => Threads::Stealing(n.unwrap_or_else(crate::sys::processors)),
+        }
     }
 
+    /// How many cores may run.
     fn most(self) -> usize {
         match self {
             Threads::Fixed(n) | Threads::Adaptive(n) => n.clamp(1, 1024),
+            Threads::Stealing(_) => 1,
         }
+    }
+
+    fn runtime(self) -> io::Result<Runtime> {
+        let mut builder = match self {
+            Threads::Stealing(n) => {
+                let mut several = Builder::new_multi_thread();
+                several.worker_threads(n.clamp(1, 1024)).thread_name("core");
+                several
+            }
+            Threads::Fixed(_) | Threads::Adaptive(_) => Builder::new_current_thread(),
+        };
+        builder.enable_all().build()
     }
 }
 
@@ -159,7 +203,7 @@ impl Cores {
 
     /// Whether their number is fixed: all run from the start.
     pub fn is_fixed(&self) -> bool {
-        matches!(self.0.threads, Threads::Fixed(_))
+        !matches!(self.0.threads, Threads::Adaptive(_))
     }
 
     /// How many cores run.
@@ -208,9 +252,7 @@ impl Cores {
         let Some(core) = self.0.cores.get(number) else {
             return Ok(());
         };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = self.0.threads.runtime()?;
         core.handle.get_or_init(|| runtime.handle().clone());
         let stop = self.0.stop.clone();
         let watch = (self.0.threads.most() > 1 && matches!(self.0.threads, Threads::Adaptive(_)))
@@ -301,6 +343,26 @@ mod tests {
         assert_eq!(cores.connections(), [16; 4]);
         drop(tickets);
         assert_eq!(cores.connections(), [0; 4]);
+        cores.stop();
+    }
+
+    #[test]
+    fn threads_that_steal_are_one_core_and_run_at_once() {
+        let cores = Cores::start(Threads::new(Sharing::Stealing, Some(2))).unwrap();
+        assert_eq!((cores.most(), cores.is_fixed()), (1, true));
+        // Each waits for the other: on one thread neither would go on.
+        let both = Arc::new(std::sync::Barrier::new(2));
+        let (tell, told) = std::sync::mpsc::sync_channel(2);
+        for _ in 0..2 {
+            let (both, tell) = (both.clone(), tell.clone());
+            let waits = async move {
+                both.wait();
+                tell.send(()).unwrap();
+            };
+            cores.spawn_on(0, Box::pin(waits));
+        }
+        told.recv().unwrap();
+        told.recv().unwrap();
         cores.stop();
     }
 

@@ -182,7 +182,12 @@ fn echoed_in_parts(stream: &mut TcpStream, bytes: &[u8]) {
 #[test]
 fn long_busy_connections_lose_nothing_however_many_threads_serve() {
     let sent = random(8 << 20);
-    for threads in [&[][..], &["--threads", "1"], &["--threads", "4"]] {
+    for threads in [
+        &[][..],
+        &["--threads", "1"],
+        &["--threads", "4"],
+        &["--runtime", "stealing", "--threads", "3"],
+    ] {
         let args = [&["listen", "tcp://127.0.0.1:0", "--echo"], threads].concat();
         let server = Server::netloom(&args);
         std::thread::scope(|scope| {

@@ -49,9 +49,10 @@ fn clients_that_do_not_read_are_held_up_alone_and_then_let_go() {
     decent.read_exact(&mut some).unwrap();
 
     // From now on that one does not read either.
-    let idle = r#""reason":"limit.idle""#;
+    let idle = r#""reason":"stuck.reader-stopped""#;
     for line in forward.program.stdout.lines(idle, STUCK + 1) {
         let account = told::line(&line);
+        assert_eq!(told::text(&account, "not_reading"), "client", "{account}");
         assert_eq!(told::text(&account, "closed_by"), "us", "{account}");
         assert!(account["to_client"].as_u64() > Some(0), "{account}");
     }

@@ -73,13 +73,15 @@ fn a_file_printed_by_up_is_the_same_plan() {
     let folder = Folder::new();
     let (first, second) = (folder.join("first.toml"), folder.join("second.toml"));
     std::fs::write(&first, run(["up", "--example"], b"").stdout).unwrap();
-    let printed = run(["up", &first, "--threads", "3", "--print-config"], b"");
+    let flags = ["--threads", "3", "--runtime", "stealing", "--print-config"];
+    let printed = run([&["up", first.as_str()], &flags[..]].concat(), b"");
     assert_eq!(
         (printed.code, printed.stderr.as_str()),
         (Some(0), ""),
         "{printed:?}"
     );
-    assert!(printed.text().starts_with("threads = 3\n"), "{printed:?}");
+    let head = "runtime = \"stealing\"\n\nthreads = 3\n";
+    assert!(printed.text().starts_with(head), "{printed:?}");
     std::fs::write(&second, &printed.stdout).unwrap();
     let again = run(["up", &second, "--print-config"], b"");
     assert_eq!(again.text(), printed.text());

@@ -51,6 +51,11 @@ pub(super) static RELAYS: &[Relay] = &[
         how: How::Netloom(&[]),
     },
     Relay {
+        name: "netloom-stealing",
+        title: "netloom forward, `--runtime stealing`",
+        how: How::Netloom(&["--runtime", "stealing"]),
+    },
+    Relay {
         name: "haproxy",
         title: "HAProxy, two threads",
         how: How::HaProxy { splice: false },
