@@ -86,7 +86,8 @@ fn main() {
                 .unwrap_or(0)
         };
         answer(&format!(
-            "{{\"wall_ns\":{wall},\"cpu_ns\":0,\"p50_ns\":{},\"p99_ns\":{},\"p999_ns\":{},\"max_ns\":{},\"lost\":{lost},\"wrong\":{}}}",
+            "{{\"echoes\":{},\"wall_ns\":{wall},\"cpu_ns\":0,\"p50_ns\":{},\"p99_ns\":{},\"p999_ns\":{},\"max_ns\":{},\"lost\":{lost},\"wrong\":{}}}",
+            count * conns as u64 - lost,
             at(0.5),
             at(0.99),
             at(0.999),

@@ -228,7 +228,7 @@ impl Carry {
         Some(Box::new(first))
     }
 
-    /// `why` is a break of a connection; limits and whoever has had enough
+    /// `broken` says that a connection broke; limits and whoever has had enough
     /// break nothing.
     fn cut(&mut self, broken: bool) {
         if let Some((first, second)) = self.ends.take() {
