@@ -1,6 +1,7 @@
 //! From a file to prepared services, or to everything that is wrong with it.
 
 use netloom_base::{Complaint, Settings};
+use netloom_transport::cores::Sharing;
 
 use crate::{Plan, ProxyPlan, ServicePlan, check, load, os_net};
 
@@ -72,6 +73,7 @@ fn a_file_without_services_says_what_to_write() {
 fn what_is_printed_loads_as_the_same_plan() {
     let plan = Plan {
         threads: Some(3),
+        runtime: Some(Sharing::Stealing),
         admin: Vec::new(),
         proxies: vec![ProxyPlan {
             name: "office".to_owned(),
@@ -93,6 +95,7 @@ fn what_is_printed_loads_as_the_same_plan() {
     };
     let again = load("f", &plan.to_string()).unwrap_or_else(|c| panic!("{c:?}\n{plan}"));
     assert_eq!(again.to_string(), plan.to_string());
+    assert_eq!(again.runtime, plan.runtime);
     let (was, is) = (&plan.services[0], &again.services[0]);
     assert_eq!(was.name, is.name);
     let values = |s: &Settings| {
@@ -149,4 +152,14 @@ fn proxies_have_names_and_their_mistakes_a_line() {
         .value
         .to_string();
     assert_eq!(kept, "/etc/a b,c");
+}
+
+#[test]
+fn threads_share_in_a_way_that_there_is() {
+    for wrong in ["runtime = \"steal\"\n", "runtime = 2\n"] {
+        let told = complaints(&format!(
+            "{wrong}[service.x]\nkind = \"echo\"\non = \"tcp://:0\"\n"
+        ));
+        assert!(told[0].contains("`cores` or `stealing`"), "{told:?}");
+    }
 }
