@@ -1,7 +1,7 @@
 //! Datagrams carried on: between programs we did not write, through nginx on
 //! either side, by thousands, and what is told when a target is gone.
 
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -188,8 +188,12 @@ fn iperf3_measures_datagrams_through_us() {
     }
     let (target, _server) = iperf3_server();
     // It controls over TCP what it measures over UDP, at the same port. Other
-    // tests have thousands of UDP ports, so that one is found first.
-    let (datagrams, port) = forward(&format!("udp://127.0.0.1:{target}"), &[]);
+    // tests have thousands of UDP ports, so that one is found first; some have
+    // left connections behind at the TCP port of that number.
+    let (datagrams, port) = (0..64)
+        .map(|_| forward(&format!("udp://127.0.0.1:{target}"), &[]))
+        .find(|(_, port)| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .unwrap();
     let port = port.to_string();
     let from = format!("tcp://127.0.0.1:{port}");
     let control = Server::netloom(&["forward", &from, &format!("tcp://127.0.0.1:{target}")]);
