@@ -231,6 +231,17 @@ struct Lost {
     when: Instant,
 }
 
+/// The targets of a scene.
+const ALL: [&str; 3] = ["a", "b", "c"];
+
+/// What is told of a target that is gone, and of one that is back.
+type Words = (&'static str, &'static str);
+const BY_CHECKS: Words = ("is down", "is up again");
+const BY_DIALS: Words = ("is left out", "is taken again");
+
+const REFUSED: &str = "connect.refused.no-listener";
+const DROPPED: &str = "connect.timeout.dropped";
+
 /// A forwarder, its targets and its access log.
 struct Scene {
     server: Server,
@@ -266,6 +277,35 @@ impl Scene {
             .stderr
             .lines(&line, times)
             .remove(times - 1)
+    }
+
+    /// A target goes and comes back. It is told so, for the `nth` time and with
+    /// the reason, and meanwhile the others answer. Says when it went.
+    fn outage(
+        &self,
+        load: &Load,
+        (gone, back): Words,
+        (target, nth): (&mut Target, usize),
+        why: &str,
+        goes: impl FnOnce(&mut Target),
+        comes_back: impl FnOnce(&mut Target),
+    ) -> Lost {
+        goes(target);
+        let lost = Lost {
+            target: target.url(),
+            when: Instant::now(),
+        };
+        let told = self.hears(target, gone, nth);
+        assert!(told.contains(why), "{told}");
+        let others: Vec<_> = ALL
+            .into_iter()
+            .filter(|name| *name != target.name)
+            .collect();
+        load.is_answered_by(&others);
+        comes_back(target);
+        self.hears(target, back, nth);
+        load.is_answered_by(&ALL);
+        lost
     }
 
     /// Ends it, and holds what was told against what clients have seen.
@@ -323,57 +363,36 @@ fn no_client_sees_what_checks_and_other_targets_can_spare_it() {
     let far = Far::beside();
     let mut a = Target::start("a", "127.0.0.1:8001", Vec::new());
     let mut b = Target::start("b", "127.0.0.1:8002", Vec::new());
-    let c = Target::start("c", &format!("{}:8003", Far::HERE), far.enter());
+    let mut c = Target::start("c", &format!("{}:8003", Far::HERE), far.enter());
     let scene = Scene::start(
         &[&a, &b, &c],
         "--check http --check-every 100ms --check-timeout 1s --rise 1 --fall 2",
     );
     let mut lost = Vec::new();
     let seen = Load::during(scene.server.addr(), |load| {
-        load.is_answered_by(&["a", "b", "c"]);
-
-        a.dies();
-        lost.push(Lost {
-            target: a.url(),
-            when: Instant::now(),
-        });
-        let told = scene.hears(&a, "is down", 1);
-        assert!(told.contains("connect.refused.no-listener"), "{told}");
-        load.is_answered_by(&["b", "c"]);
-        a.comes_up();
-        scene.hears(&a, "is up again", 1);
-        load.is_answered_by(&["a", "b", "c"]);
-
+        load.is_answered_by(&ALL);
+        let by = BY_CHECKS;
+        lost.push(scene.outage(
+            load,
+            by,
+            (&mut a, 1),
+            REFUSED,
+            Target::dies,
+            Target::comes_up,
+        ));
         // Its kernel still takes connections, which wait there.
-        b.program().signal("STOP");
-        let told = scene.hears(&b, "is down", 1);
-        assert!(told.contains("recv.timeout"), "{told}");
-        load.is_answered_by(&["a", "c"]);
-        b.program().signal("CONT");
-        scene.hears(&b, "is up again", 1);
-        load.is_answered_by(&["a", "b", "c"]);
-
+        let signal = |name| move |target: &mut Target| target.program().signal(name);
+        let (stops, goes_on) = (signal("STOP"), signal("CONT"));
+        scene.outage(load, by, (&mut b, 1), "recv.timeout", stops, goes_on);
         // What it has accepted it still answers; what waited in its queue is lost.
-        b.turns_its_port();
-        lost.push(Lost {
-            target: b.url(),
-            when: Instant::now(),
-        });
-        let told = scene.hears(&b, "is down", 2);
-        assert!(told.contains("connect.refused.no-listener"), "{told}");
-        load.is_answered_by(&["a", "c"]);
-        b.turns_its_port();
-        scene.hears(&b, "is up again", 2);
-        load.is_answered_by(&["a", "b", "c"]);
-
+        let turns = Target::turns_its_port;
+        lost.push(scene.outage(load, by, (&mut b, 2), REFUSED, turns, turns));
         // Who was under way is answered when it speaks again.
-        far.falls_silent();
-        let told = scene.hears(&c, "is down", 1);
-        assert!(told.contains("connect.timeout.dropped"), "{told}");
-        load.is_answered_by(&["a", "b"]);
-        far.speaks_again();
-        scene.hears(&c, "is up again", 1);
-        load.is_answered_by(&["a", "b", "c"]);
+        let (silent, speaks) = (
+            |_: &mut _| far.falls_silent(),
+            |_: &mut _| far.speaks_again(),
+        );
+        scene.outage(load, by, (&mut c, 1), DROPPED, silent, speaks);
     });
     let (ended, accounts) = scene.judge(&seen, &lost);
     for (target, times) in [(&a, 1), (&b, 2), (&c, 1)] {
@@ -404,44 +423,28 @@ fn without_any_check_dials_find_out_and_no_client_notices() {
     let far = Far::beside();
     let mut a = Target::start("a", "127.0.0.1:8001", Vec::new());
     let mut b = Target::start("b", "127.0.0.1:8002", Vec::new());
-    let c = Target::start("c", &format!("{}:8003", Far::HERE), far.enter());
+    let mut c = Target::start("c", &format!("{}:8003", Far::HERE), far.enter());
     let scene = Scene::start(&[&a, &b, &c], "");
     let mut lost = Vec::new();
     let seen = Load::during(scene.server.addr(), |load| {
-        load.is_answered_by(&["a", "b", "c"]);
-
-        a.dies();
-        lost.push(Lost {
-            target: a.url(),
-            when: Instant::now(),
-        });
-        let told = scene.hears(&a, "is left out", 1);
-        assert!(told.contains("connect.refused.no-listener"), "{told}");
-        load.is_answered_by(&["b", "c"]);
-        a.comes_up();
-        scene.hears(&a, "is taken again", 1);
-        load.is_answered_by(&["a", "b", "c"]);
-
-        b.turns_its_port();
-        lost.push(Lost {
-            target: b.url(),
-            when: Instant::now(),
-        });
-        let told = scene.hears(&b, "is left out", 1);
-        assert!(told.contains("connect.refused.no-listener"), "{told}");
-        load.is_answered_by(&["a", "c"]);
-        b.turns_its_port();
-        scene.hears(&b, "is taken again", 1);
-        load.is_answered_by(&["a", "b", "c"]);
-
+        load.is_answered_by(&ALL);
+        let by = BY_DIALS;
+        lost.push(scene.outage(
+            load,
+            by,
+            (&mut a, 1),
+            REFUSED,
+            Target::dies,
+            Target::comes_up,
+        ));
+        let turns = Target::turns_its_port;
+        lost.push(scene.outage(load, by, (&mut b, 1), REFUSED, turns, turns));
         // Each dial waits for its time, and then goes elsewhere.
-        far.falls_silent();
-        let told = scene.hears(&c, "is left out", 1);
-        assert!(told.contains("connect.timeout.dropped"), "{told}");
-        load.is_answered_by(&["a", "b"]);
-        far.speaks_again();
-        scene.hears(&c, "is taken again", 1);
-        load.is_answered_by(&["a", "b", "c"]);
+        let (silent, speaks) = (
+            |_: &mut _| far.falls_silent(),
+            |_: &mut _| far.speaks_again(),
+        );
+        scene.outage(load, by, (&mut c, 1), DROPPED, silent, speaks);
     });
     let (ended, accounts) = scene.judge(&seen, &lost);
     for target in [&a, &b, &c] {
