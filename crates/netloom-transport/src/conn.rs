@@ -371,13 +371,6 @@ impl Conn {
         self.seat.as_ref().and_then(|seat| seat.notice())
     }
 
-    /// Fails when a limit has passed, and sees to it that this task is woken
-    /// when one does: for a service that waits for something else than this
-    /// connection. A pending read or write does it by itself.
-    pub fn heed(&mut self, task: &Context<'_>) -> io::Result<()> {
-        self.wait(task)
-    }
-
     /// Leaves this core, when [`Conn::notice`] said [`Notice::Move`] and
     /// nothing is in flight. After `None` the service returns; it will be
     /// called again with the same connection on another core. A connection
@@ -441,9 +434,10 @@ impl Conn {
         self.sending.then(|| self.io.flow())?
     }
 
-    /// What a pending read or write does: sees to it that the seat can wake
-    /// this task, and fails when a limit has passed meanwhile.
-    pub(crate) fn wait(&mut self, cx: &Context<'_>) -> io::Result<()> {
+    /// Fails when a limit has passed, and sees to it that this task is woken
+    /// when one does: for a service that waits for something else than this
+    /// connection. A pending read or write does it by itself.
+    pub fn heed(&mut self, cx: &Context<'_>) -> io::Result<()> {
         let Some(seat) = &self.seat else {
             return Ok(());
         };
@@ -493,7 +487,7 @@ impl AsyncRead for Conn {
                 Poll::Ready(result)
             }
             Poll::Pending => {
-                this.wait(cx)?;
+                this.heed(cx)?;
                 Poll::Pending
             }
         }
@@ -554,7 +548,7 @@ impl Conn {
                 }
             }
             Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.wait(cx)?,
+            Poll::Pending => self.heed(cx)?,
         }
         read
     }
@@ -589,7 +583,7 @@ impl Conn {
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
                 self.sending = true;
-                self.wait(cx)?;
+                self.heed(cx)?;
             }
         }
         written

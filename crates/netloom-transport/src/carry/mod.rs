@@ -166,7 +166,7 @@ impl Carry {
         // A direction that is over, or whose receiver does not read, asks
         // nothing of the other end: its limits pass all the same.
         for (end, conn) in [(End::First, &mut *first), (End::Second, &mut *second)] {
-            conn.wait(task).map_err(|error| (end, Stage::Recv, error))?;
+            conn.heed(task).map_err(|error| (end, Stage::Recv, error))?;
         }
         let gears = (self.forth.gear(), self.back.gear());
         if gears != self.shown {
