@@ -81,6 +81,11 @@ fn start() -> Result<(), Box<dyn std::error::Error>> {
     say(&format!(r#"{{"ready":{conns}}}"#))?;
     for line in io::stdin().lock().lines() {
         let line = line?;
+        if let Some(ms) = line.strip_prefix("flood:") {
+            let time = Duration::from_millis(ms.parse()?);
+            say(&flood(&mut sockets[0], &mut hand, &question, time)?)?;
+            continue;
+        }
         let count: u64 = line.strip_prefix("echo:").ok_or("echo:COUNT")?.parse()?;
         say(&echo(
             &mut poller,
@@ -164,6 +169,36 @@ fn echo(
         times.quantile(0.99),
         times.quantile(0.999),
         times.max(),
+    ))
+}
+
+/// One client at full rate: asks as fast as it can, and takes what comes back.
+/// What is lost on the way is not asked again.
+fn flood(
+    Asker { socket, .. }: &mut Asker,
+    hand: &mut Hand,
+    question: &[u8],
+    time: Duration,
+) -> io::Result<String> {
+    let (begun, cpu) = (Instant::now(), own_cpu_ns());
+    let (mut asked, mut came_back) = (0, 0);
+    while begun.elapsed() < time {
+        asked += match Hand::send(socket, question, BATCH) {
+            Err(full) if full.kind() == io::ErrorKind::WouldBlock => 0,
+            sent => sent?,
+        };
+        loop {
+            let came = hand.receive(socket, question)?;
+            came_back += came;
+            if came < BATCH {
+                break;
+            }
+        }
+    }
+    Ok(format!(
+        r#"{{"echoes":{came_back},"asked":{asked},"wall_ns":{},"cpu_ns":{},"p50_ns":0,"p99_ns":0,"p999_ns":0,"max_ns":0}}"#,
+        begun.elapsed().as_nanos(),
+        own_cpu_ns().saturating_sub(cpu),
     ))
 }
 

@@ -15,7 +15,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::BoxFuture;
 use crate::ahead::Ahead;
-use crate::listener::Accepted;
 use crate::origin::Origin;
 use crate::over::over;
 use crate::seat::{Notice, Seat};
@@ -351,6 +350,25 @@ impl Conn {
         }
     }
 
+    /// What carries its bytes, and all the rest of it.
+    pub(crate) fn hollow(self) -> (Box<dyn Io>, Self) {
+        let rest = Conn {
+            io: Box::new(Gone),
+            waiting: None,
+            ..self
+        };
+        (self.io, rest)
+    }
+
+    pub(crate) fn carried_by(self, io: Box<dyn Io>) -> Self {
+        Conn { io, ..self }
+    }
+
+    /// Whether a layer is on, with what it knows.
+    pub(crate) fn is_wrapped(&self) -> bool {
+        self.wrapped
+    }
+
     /// Puts back what was read: it will be read again, before all else, and
     /// counts once.
     pub fn unread(self, bytes: Vec<u8>) -> Self {
@@ -369,26 +387,6 @@ impl Conn {
     /// service asks when nothing is in flight.
     pub fn notice(&self) -> Option<Notice> {
         self.seat.as_ref().and_then(|seat| seat.notice())
-    }
-
-    /// Leaves this core, when [`Conn::notice`] said [`Notice::Move`] and
-    /// nothing is in flight. After `None` the service returns; it will be
-    /// called again with the same connection on another core. A connection
-    /// that cannot be taken off its reactor comes back.
-    pub fn depart(self) -> Result<Option<Conn>, Failure> {
-        let Some(seat) = self.seat.clone() else {
-            return Ok(Some(self));
-        };
-        match self.io.into_socket() {
-            Ok(socket) => {
-                let raw = socket
-                    .into_raw()
-                    .map_err(|error| Failure::from_io(Stage::Close, error))?;
-                seat.put_departure(Accepted::returning(raw, self.id));
-                Ok(None)
-            }
-            Err(io) => Ok(Some(Conn { io, ..self })),
-        }
     }
 
     /// Waits, without reading, until nothing can be said to the peer any more,

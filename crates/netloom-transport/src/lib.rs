@@ -25,6 +25,7 @@ mod flow;
 pub mod gear;
 pub mod guard;
 pub mod journal;
+mod journey;
 pub mod listener;
 pub mod messages;
 pub mod mux;

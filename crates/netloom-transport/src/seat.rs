@@ -6,6 +6,7 @@
 //! timer, not ten thousand, and the byte path costs one store. A limit is
 //! noticed between its value and a sixteenth more.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -63,7 +64,14 @@ pub struct Seat {
     /// Two gears of two bits: what it receives is carried on in, and what it sends.
     gears: AtomicU8,
     waker: Mutex<Option<Waker>>,
-    departure: Mutex<Option<Box<Accepted>>>,
+    departure: Mutex<Option<Box<Departure>>>,
+}
+
+/// What leaves a core, and arrives on another.
+#[derive(Default)]
+struct Departure {
+    accepted: Option<Accepted>,
+    luggage: Option<Box<dyn Any + Send>>,
 }
 
 impl Seat {
@@ -167,12 +175,23 @@ impl Seat {
     }
 
     pub(crate) fn put_departure(&self, accepted: Accepted) {
-        *lock(&self.departure) = Some(Box::new(accepted));
+        lock(&self.departure).get_or_insert_default().accepted = Some(accepted);
     }
 
     /// The connection that left this core, after its service returned.
     pub fn take_departure(&self) -> Option<Accepted> {
-        lock(&self.departure).take().map(|accepted| *accepted)
+        lock(&self.departure).as_mut()?.accepted.take()
+    }
+
+    /// Keeps what its service needs to go on with on another core.
+    pub fn pack(&self, luggage: impl Any + Send) {
+        lock(&self.departure).get_or_insert_default().luggage = Some(Box::new(luggage));
+    }
+
+    /// What its service packed on the core that it came from.
+    pub fn unpack<T: Any>(&self) -> Option<Box<T>> {
+        let luggage = lock(&self.departure).take()?.luggage?;
+        luggage.downcast().ok()
     }
 
     fn tell(&self, state: u8) {

@@ -1,12 +1,12 @@
 //! One connection, from whoever came to a target, and to its end.
 
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
 use netloom_base::{Event, Failure};
-use netloom_transport::carry::{CarryFailure, Until, carry};
+use netloom_transport::carry::{Carry, CarryFailure, Pause, Paused, Until, carry};
 use netloom_transport::{BoxFuture, Close, Conn, Cx, Origin};
 
 use super::account::Account;
@@ -15,26 +15,32 @@ use super::service::Forwarder;
 use crate::balance::{Pick, Pool};
 
 /// A client that is to be led to one of a pool.
-struct Led<'a> {
+struct Led {
     conn: Conn,
-    pool: &'a Arc<Pool>,
+    pool: Arc<Pool>,
     /// The name it asked for, where somebody leads by names.
     name: Option<Box<str>>,
     account: Option<Box<Account>>,
 }
 
 /// What is known of a pair while it is carried.
-struct Way<'a> {
+struct Way {
     pick: Pick,
     /// Those that were tried before.
     tried: Vec<Pick>,
-    pool: &'a Arc<Pool>,
+    pool: Arc<Pool>,
     name: Option<Box<str>>,
     account: Option<Box<Account>>,
 }
 
-/// A client, the target that was reached for it, and how.
-type Pair<'a> = (Conn, Conn, Way<'a>);
+/// A client and the target that was reached for it, and how.
+type Pair = (Carry, Way);
+
+/// A pair on its way to another core, but for its client.
+struct Leaving {
+    paused: Paused,
+    way: Way,
+}
 
 impl Forwarder {
     /// Carries one connection, and tells how it ended.
@@ -46,12 +52,28 @@ impl Forwarder {
         conn: Conn,
         cx: &'a Cx,
     ) -> BoxFuture<'a, Result<(), Failure>> {
-        let mut paired: BoxFuture<'a, Result<Pair<'a>, Failure>> =
-            Box::pin(self.first_pair(conn, cx));
+        let left = conn.seat().and_then(|seat| seat.unpack::<Leaving>());
+        let mut paired: BoxFuture<'a, Result<Pair, Failure>> = match left {
+            None => Box::pin(self.first_pair(conn, cx)),
+            Some(left) => Box::pin(ready(resume(conn, *left, cx))),
+        };
         Box::pin(async move {
             loop {
-                let (client, target, way) = paired.await?;
-                match carry(client, target, Until::BothEnd).await {
+                let (mut carrying, way) = paired.await?;
+                let ended = loop {
+                    if let Some(ended) = poll_fn(|task| carrying.poll_here(task)).await {
+                        break ended;
+                    }
+                    match carrying.pause() {
+                        Ok(Pause::Here(stays)) => carrying = stays,
+                        Ok(Pause::Away(paused, seat)) => {
+                            seat.pack(Leaving { paused, way });
+                            return Ok(());
+                        }
+                        Err(lost) => break Err(lost),
+                    }
+                };
+                match ended {
                     Ok(carried) => {
                         if let Some(account) = way.account {
                             account.carried(carried, cx);
@@ -65,11 +87,11 @@ impl Forwarder {
     }
 
     /// Leads a client that just came to a target.
-    async fn first_pair<'a>(&'a self, conn: Conn, cx: &'a Cx) -> Result<Pair<'a>, Failure> {
+    async fn first_pair(&self, conn: Conn, cx: &Cx) -> Result<Pair, Failure> {
         let id = conn.id();
         let account = Account::open(self.access.journal(), cx, id, || conn.peer());
         let (conn, name, pool) = match &self.names {
-            None => (conn, None, &self.pool),
+            None => (conn, None, self.pool.clone()),
             // Most do without, and it is large.
             Some(names) => match Box::pin(names.settle(conn, cx)).await {
                 Ok(settled) => settled,
@@ -98,12 +120,7 @@ impl Forwarder {
 
     /// Leads a client on whose target broke before a word was said; whoever has
     /// heard or said something ends with its target.
-    async fn next_pair<'a>(
-        &'a self,
-        way: Way<'a>,
-        mut ended: CarryFailure,
-        cx: &'a Cx,
-    ) -> Result<Pair<'a>, Failure> {
+    async fn next_pair(&self, way: Way, mut ended: CarryFailure, cx: &Cx) -> Result<Pair, Failure> {
         let Way {
             mut pick,
             mut tried,
@@ -113,7 +130,7 @@ impl Forwarder {
         } = way;
         if let Some(client) = ended.spared.take() {
             pick.failed(&ended.failure);
-            if tried.len() + 1 < self.reach.tries(pool) {
+            if tried.len() + 1 < self.reach.tries(&pool) {
                 let failure = ended.failure.at(&pick.target().stack.endpoint);
                 pick.closed();
                 tried.push(pick);
@@ -134,19 +151,14 @@ impl Forwarder {
     }
 
     /// Reaches a target for a client.
-    async fn pair<'a>(
-        &'a self,
-        led: Led<'a>,
-        broke: Option<Broke>,
-        cx: &'a Cx,
-    ) -> Result<Pair<'a>, Failure> {
+    async fn pair(&self, led: Led, broke: Option<Broke>, cx: &Cx) -> Result<Pair, Failure> {
         let Led {
             mut conn,
             pool,
             name,
             mut account,
         } = led;
-        let reaching = self.reached_for(&mut conn, name.clone(), pool, broke, cx);
+        let reaching = self.reached_for(&mut conn, name.clone(), &pool, broke, cx);
         let reached = match reaching.await {
             Reaching::Reached(reached) => reached,
             Reaching::Unreached(unreached) => {
@@ -176,7 +188,7 @@ impl Forwarder {
             name,
             account,
         };
-        Ok((conn, target, way))
+        Ok((carry(conn, target, Until::BothEnd), way))
     }
 
     /// Reaches a target for a client, as long as the client stays. Nothing is
@@ -216,6 +228,20 @@ impl Forwarder {
             }
         })
         .await
+    }
+}
+
+/// Goes on with a pair that comes from another core.
+fn resume(client: Conn, left: Leaving, cx: &Cx) -> Result<Pair, Failure> {
+    let Leaving { paused, way } = left;
+    match paused.resume(client) {
+        Ok(carrying) => Ok((carrying, way)),
+        Err(lost) => {
+            if let Some(account) = way.account {
+                account.broke(&lost, cx);
+            }
+            Err(lost.failure)
+        }
     }
 }
 

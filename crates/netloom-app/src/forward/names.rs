@@ -116,7 +116,7 @@ impl Names {
         &self,
         mut conn: Conn,
         cx: &Cx,
-    ) -> Result<(Conn, Option<Box<str>>, &Arc<Pool>), Failure> {
+    ) -> Result<(Conn, Option<Box<str>>, Arc<Pool>), Failure> {
         let (name, came) = if conn.encrypts() {
             (conn.server_name().map(Box::from), Vec::new())
         } else {
@@ -142,7 +142,7 @@ impl Names {
             }
         };
         if let Some(found) = self.find(name.as_deref()) {
-            return Ok((conn.unread(came), name, found));
+            return Ok((conn.unread(came), name, found.clone()));
         }
         let failure = self.unknown(name.as_deref());
         // Where TLS was ended here, an alert would come too late.

@@ -86,6 +86,11 @@ impl Direction {
         self.state != State::Open
     }
 
+    /// Whether nothing is under way.
+    pub(super) fn is_at_rest(&self) -> bool {
+        matches!(self.held, Held::Nothing) && self.state != State::Ending
+    }
+
     /// Whether the receiver has got everything, and was told so.
     pub(super) fn is_over(&self) -> bool {
         self.state == State::Ended

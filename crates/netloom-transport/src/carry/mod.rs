@@ -6,6 +6,7 @@
 //! the receiver is slower than the sender.
 
 mod direction;
+mod pause;
 mod shift;
 #[cfg(target_os = "linux")]
 mod splice;
@@ -24,9 +25,11 @@ use netloom_base::{Code, Failure, Stage};
 
 use crate::conn::{Close, Conn};
 use crate::over::stuck;
+use crate::seat::Notice;
 use direction::{Direction, Trouble};
 
 pub use crate::gear::Gear;
+pub use pause::{Pause, Paused};
 
 /// When a carried pair ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +137,38 @@ impl Carry {
     /// both connections tell the same, to whoever does not own this.
     pub fn gears(&self) -> (Gear, Gear) {
         (self.forth.gear(), self.back.gear())
+    }
+
+    /// Carries until it is over, or until the pair is to leave this core and
+    /// nothing is under way: then [`Carry::pause`].
+    pub fn poll_here(
+        &mut self,
+        task: &mut Context<'_>,
+    ) -> Poll<Option<Result<Carried, CarryFailure>>> {
+        match Pin::new(&mut *self).poll(task) {
+            Poll::Pending if self.is_called_away() => Poll::Ready(None),
+            ended => ended.map(Some),
+        }
+    }
+
+    /// Asked last of all: whoever is told to move has been counted as moving.
+    fn is_called_away(&self) -> bool {
+        let Some((first, _)) = &self.ends else {
+            return false;
+        };
+        self.forth.is_at_rest()
+            && self.back.is_at_rest()
+            && !first.is_wrapped()
+            && first.notice() == Some(Notice::Move)
+    }
+
+    fn lost(&self, end: End, failure: Failure) -> CarryFailure {
+        CarryFailure {
+            end,
+            carried: self.so_far(),
+            failure,
+            spared: None,
+        }
     }
 
     fn go_on(&mut self, task: &mut Context<'_>) -> Poll<Result<(), (End, Stage, io::Error)>> {
@@ -260,10 +295,8 @@ impl Future for Carry {
                 let spared = self.spare(end, &failure);
                 self.cut(!has_had_enough && !is_ours(failure.code()));
                 Poll::Ready(Err(CarryFailure {
-                    end,
-                    carried: self.so_far(),
-                    failure,
                     spared,
+                    ..self.lost(end, failure)
                 }))
             }
         }

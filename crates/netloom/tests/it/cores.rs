@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use netloom_base::{Endpoint, Failure};
-use netloom_host::{Plan, Running, ServicePlan, Written, check, os_net, start};
+use netloom_base::{Endpoint, Failure, Settings};
+use netloom_host::{Plan, Running, ServicePlan, check, os_net, start};
 use netloom_protocol::Service;
 use netloom_transport::cores::{Cores, Threads};
 use netloom_transport::{BoxFuture, Conn, Cx};
 
 use crate::client::{assert_same, echoed, open, random, there_and_back};
-use crate::program::{Server, addr};
+use crate::program::{Folder, PATIENCE, Server, addr};
+use crate::told;
 
 /// Services that run in this process until this is dropped.
 struct Inside {
@@ -23,24 +24,30 @@ struct Inside {
 }
 
 impl Inside {
-    /// One echo for each `on`; `put` may put something else in its place.
+    /// One echo for each of `count`; `put` may put something else in its place.
     fn start(
         threads: Threads,
-        on: &[&str],
+        count: usize,
+        put: impl Fn(usize) -> Option<Arc<dyn Service>>,
+    ) -> Self {
+        let plans = vec![serving("echo", Settings::new()); count];
+        Inside::start_all(threads, plans, put)
+    }
+
+    fn start_all(
+        threads: Threads,
+        mut services: Vec<ServicePlan>,
         put: impl Fn(usize) -> Option<Arc<dyn Service>>,
     ) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
-        let services = on.iter().enumerate().map(|(i, on)| ServicePlan {
-            name: format!("service-{i}"),
-            kind: "echo".into(),
-            on: vec![Written::from(*on)],
-            ..ServicePlan::default()
-        });
+        for (i, service) in services.iter_mut().enumerate() {
+            service.name = format!("service-{i}");
+        }
         let plan = Plan {
-            services: services.collect(),
+            services,
             ..Plan::default()
         };
         let net = os_net();
@@ -76,6 +83,15 @@ impl Inside {
     }
 }
 
+fn serving(kind: &str, settings: Settings) -> ServicePlan {
+    ServicePlan {
+        kind: kind.into(),
+        on: vec!["tcp://127.0.0.1:0".into()],
+        settings,
+        ..ServicePlan::default()
+    }
+}
+
 impl Drop for Inside {
     fn drop(&mut self) {
         self.cx.shutdown().abort();
@@ -85,7 +101,7 @@ impl Drop for Inside {
 
 #[test]
 fn a_fixed_number_of_threads_shares_connections_evenly() {
-    let inside = Inside::start(Threads::Fixed(4), &["tcp://127.0.0.1:0"], |_| None);
+    let inside = Inside::start(Threads::Fixed(4), 1, |_| None);
     let mut clients: Vec<TcpStream> = (0..64)
         .map(|_| {
             let mut stream = open(inside.addr(0));
@@ -122,11 +138,46 @@ impl Service for Burner {
 /// as the machine has time to spare for one, and nothing is lost on the way.
 #[test]
 fn busy_connections_move_off_a_busy_core_and_lose_nothing() {
+    talk_beside_a_burner(serving("echo", Settings::new()));
+}
+
+/// The same for pairs: what is carried moves with both its connections, and its
+/// account goes with it.
+#[test]
+fn busy_pairs_move_off_a_busy_core_and_lose_nothing() {
+    let folder = Folder::new();
+    let log = folder.join("access.log");
+    let target = Server::netloom(&["listen", "tcp://127.0.0.1:0", "--echo"]);
+    let settings = Settings::new()
+        .with("to", target.endpoint())
+        .with("access-log", log.as_str());
+    let said = talk_beside_a_burner(serving("forward", settings));
+    let end = Instant::now() + PATIENCE;
+    let lines = loop {
+        let text = std::fs::read_to_string(&log).unwrap();
+        if text.lines().count() == 6 {
+            break text;
+        }
+        assert!(
+            Instant::now() < end,
+            "not everybody is accounted for: {text}"
+        );
+        std::thread::yield_now();
+    };
+    for line in told::lines(lines.as_bytes()) {
+        let carried = (line["to_target"].as_u64(), line["to_client"].as_u64());
+        assert_eq!(carried, (Some(said), Some(said)), "{line}");
+    }
+    target.stop();
+}
+
+/// Says how many bytes each client said, and got back.
+fn talk_beside_a_burner(talking: ServicePlan) -> u64 {
     const LONGEST: Duration = Duration::from_secs(6);
     let burning = Arc::new(AtomicBool::new(true));
     let burner = burning.clone();
-    let on = ["tcp://127.0.0.1:0", "tcp://127.0.0.1:0"];
-    let inside = Inside::start(Threads::Adaptive(2), &on, move |i| {
+    let services = vec![serving("echo", Settings::new()), talking];
+    let inside = Inside::start_all(Threads::Adaptive(2), services, move |i| {
         (i == 0).then(|| Arc::new(Burner(burner.clone())) as Arc<dyn Service>)
     });
     let (fire, at) = (inside.addr(0), inside.addr(1));
@@ -138,6 +189,7 @@ fn busy_connections_move_off_a_busy_core_and_lose_nothing() {
     let _fire = open(fire);
 
     let piece = random(40_000);
+    let mut said = b"all on the first core".len() + piece.len();
     let end = Instant::now() + LONGEST;
     // The burner counts on its core: all others have left it when one is there.
     let all_moved =
@@ -146,6 +198,7 @@ fn busy_connections_move_off_a_busy_core_and_lose_nothing() {
         for stream in &mut clients {
             echoed_in_parts(stream, &piece);
         }
+        said += piece.len();
     }
     let per_core = inside.running.per_core();
     burning.store(false, Ordering::Relaxed);
@@ -155,9 +208,10 @@ fn busy_connections_move_off_a_busy_core_and_lose_nothing() {
     }
     if per_core.len() == 1 {
         eprintln!("skipped: the machine had no time to spare for a second core");
-        return;
+    } else {
+        assert!(per_core[1] >= 1, "nobody moved: {per_core:?}");
     }
-    assert!(per_core[1] >= 1, "nobody moved: {per_core:?}");
+    said as u64
 }
 
 /// Writes from one thread and reads in another, so that both directions are

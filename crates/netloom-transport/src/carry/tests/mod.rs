@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 mod half_close;
+#[cfg(target_os = "linux")]
+mod moving;
 mod simulated;
 #[cfg(target_os = "linux")]
 mod sockets;
