@@ -1,14 +1,18 @@
-//! The load generator for UDP echo servers: one thread, one epoll, closed loop.
+//! The load generator for UDP echo servers: one thread, one epoll.
 //!
 //! ```text
 //! floor-udp-load ADDRESS [--conns N] [--bytes S] [--window W] [--most M]
 //! ```
 //!
 //! Opens `N` connected sockets, prints `{"ready":N}` and does each line of
-//! stdin, `echo:COUNT`: keeps `W` datagrams of `S` bytes under way on every
-//! socket, or on `M` sockets in turn, until `COUNT` came back, and prints one
-//! line of JSON. Every answer is compared with what was sent. One that is lost ends the program: on
-//! loopback the windows are chosen to fit the receive buffers.
+//! stdin, and prints one line of JSON for it. Every answer is compared with what
+//! was sent.
+//!
+//! - `echo:COUNT` keeps `W` datagrams of `S` bytes under way on every socket, or
+//!   on `M` sockets in turn, until `COUNT` came back. One that is lost ends the
+//!   program: on loopback the windows are chosen to fit the receive buffers.
+//! - `flood:MS` sends on the first socket as fast as it can, for so long, and
+//!   takes what comes back meanwhile.
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -196,7 +200,8 @@ fn flood(
         }
     }
     Ok(format!(
-        r#"{{"echoes":{came_back},"asked":{asked},"wall_ns":{},"cpu_ns":{},"p50_ns":0,"p99_ns":0,"p999_ns":0,"max_ns":0}}"#,
+        r#"{{"echoes":{came_back},"lost":{},"wall_ns":{},"cpu_ns":{},"p50_ns":0,"p99_ns":0,"p999_ns":0,"max_ns":0}}"#,
+        asked - came_back,
         begun.elapsed().as_nanos(),
         own_cpu_ns().saturating_sub(cpu),
     ))

@@ -2,9 +2,10 @@
 //! and back. What counts is the forwarder's CPU time for each datagram it
 //! carried, so for a question and its answer two.
 //!
-//! Two loads: one client that keeps a window full, and a thousand of which each
-//! waits for its answer. The target is the bare C echo server, the generator
-//! the one of `bench udp`; neither is counted.
+//! Three loads: one client at full rate, which sends as fast as it can and takes
+//! what comes back; one that keeps a window full, of which nothing is lost; and
+//! a thousand of which each waits for its answer. The target is the bare C echo
+//! server, the generator the one of `bench udp`; neither is counted.
 
 use std::fs;
 use std::net::UdpSocket;
@@ -27,14 +28,41 @@ const BYTES: usize = 64;
 /// A forwarder that carries nothing by then has failed.
 const START: Duration = Duration::from_secs(10);
 
-/// One load: its name, the sockets of the generator, how many datagrams are
-/// under way in all, and how many echoes make a round. More under way than the
-/// receive buffers hold would be lost when somebody has to wait for a processor.
-type Shape = (&'static str, (usize, usize), u32);
+/// One load.
+#[derive(Clone, Copy)]
+struct Shape {
+    name: &'static str,
+    sockets: usize,
+    /// How many datagrams are under way in all, where it waits for answers. More
+    /// than the receive buffers hold would be lost when somebody has to wait for
+    /// a processor.
+    most: Option<usize>,
+    warm_up: &'static str,
+    round: &'static str,
+}
 
 const LOADS: &[Shape] = &[
-    ("udp-one", (1, 64), 400_000),
-    ("udp-many", (1000, 128), 200_000),
+    Shape {
+        name: "udp-flood",
+        sockets: 1,
+        most: None,
+        warm_up: "flood:300",
+        round: "flood:2000",
+    },
+    Shape {
+        name: "udp-one",
+        sockets: 1,
+        most: Some(64),
+        warm_up: "echo:40000",
+        round: "echo:400000",
+    },
+    Shape {
+        name: "udp-many",
+        sockets: 1000,
+        most: Some(128),
+        warm_up: "echo:20000",
+        round: "echo:200000",
+    },
 ];
 
 const FORWARDERS: &[(&str, &str, How)] = &[
@@ -64,13 +92,15 @@ struct Figures {
     rate: Series,
     p50: Series,
     p99: Series,
+    /// What part of the questions was answered, of those that were not waited for.
+    answered: Series,
 }
 
 pub(super) fn bench(bench: &Bench, load: Option<&str>) -> Outcome {
-    let names: Vec<_> = LOADS.iter().map(|(name, ..)| *name).collect();
+    let names: Vec<_> = LOADS.iter().map(|shape| shape.name).collect();
     let loads: Vec<_> = LOADS
         .iter()
-        .filter(|(name, ..)| load.is_none_or(|chosen| chosen == *name))
+        .filter(|shape| load.is_none_or(|chosen| chosen == shape.name))
         .collect();
     if loads.is_empty() {
         return Err(format!("which load? {}", names.join(", ")));
@@ -90,13 +120,12 @@ fn chosen(bench: &Bench, sockets: usize) -> Vec<&'static (&'static str, &'static
         .collect()
 }
 
-fn measure_all(bench: &Bench, (name, (sockets, most), echoes): Shape) -> Outcome {
-    let chosen = chosen(bench, sockets);
+fn measure_all(bench: &Bench, shape: Shape) -> Outcome {
+    let (name, chosen) = (shape.name, chosen(bench, shape.sockets));
     let mut figures = vec![Figures::default(); chosen.len()];
     for round in 0..bench.rounds {
         for ((forwarder, _, how), figures) in chosen.iter().zip(&mut figures) {
-            let took = measure(bench, *how, (sockets, most), echoes)
-                .map_err(|e| format!("{forwarder}: {e}"))?;
+            let took = measure(bench, *how, shape).map_err(|e| format!("{forwarder}: {e}"))?;
             eprintln!(
                 "round {round} {name} {forwarder:<10} {:.3} CPU s per million, {:.0} datagrams/s{}",
                 took.cpu,
@@ -106,8 +135,13 @@ fn measure_all(bench: &Bench, (name, (sockets, most), echoes): Shape) -> Outcome
             if round > 0 {
                 figures.cpu.push(took.cpu);
                 figures.rate.push(took.rate);
-                figures.p50.push(took.p50);
-                figures.p99.push(took.p99);
+                match took.answered {
+                    None => {
+                        figures.p50.push(took.p50);
+                        figures.p99.push(took.p99);
+                    }
+                    Some(part) => figures.answered.push(part),
+                }
             }
         }
     }
@@ -118,6 +152,7 @@ fn measure_all(bench: &Bench, (name, (sockets, most), echoes): Shape) -> Outcome
         "datagrams/s",
         "p50 µs",
         "p99 µs",
+        "answered",
     ]);
     let nginx = chosen.iter().position(|(name, ..)| *name == "nginx");
     let nginx = nginx.map(|at| figures[at].cpu.clone()).unwrap_or_default();
@@ -129,38 +164,57 @@ fn measure_all(bench: &Bench, (name, (sockets, most), echoes): Shape) -> Outcome
             own.rate.cell(0),
             own.p50.cell(0),
             own.p99.cell(0),
+            own.answered.cell(2),
         ]);
     }
     println!(
-        "\n{name}: {sockets} client sockets, {most} datagrams of {BYTES} bytes under way, {} rounds kept: median (least–greatest)\n",
+        "\n{name}: {}, {} rounds kept: median (least–greatest)\n",
+        shape.in_words(),
         bench.rounds - 1
     );
     table.print();
     Ok(())
 }
 
+impl Shape {
+    fn in_words(&self) -> String {
+        let sockets = self.sockets;
+        match self.most {
+            None => format!("one client sends {BYTES}-byte datagrams for 2 s as fast as it can"),
+            Some(most) => {
+                format!("{sockets} client sockets, {most} datagrams of {BYTES} bytes under way")
+            }
+        }
+    }
+}
+
 struct Took {
+    answered: Option<f64>,
     cpu: f64,
     rate: f64,
     p50: f64,
     p99: f64,
 }
 
-fn measure(bench: &Bench, how: How, shape: (usize, usize), echoes: u32) -> Outcome<Took> {
+fn measure(bench: &Bench, how: How, shape: Shape) -> Outcome<Took> {
     let folder = Folder::new("forward-udp")?;
     let target = server::UDP_C.start(&bench.programs)?;
     let forwarder = Forwarder::start(how, &bench.programs, folder.path(), &target.address()?)?;
     let to = &forwarder.address;
-    let mut load = match shape {
+    let mut load = match (shape.sockets, shape.most.unwrap_or(1)) {
         (1, window) => Load::datagrams(&bench.programs, to, (1, window), BYTES)?,
-        shape => Load::datagrams_in_turn(&bench.programs, to, shape, BYTES)?,
+        several => Load::datagrams_in_turn(&bench.programs, to, several, BYTES)?,
     };
-    load.run(&format!("echo:{}", echoes / 10))?;
+    load.run(shape.warm_up)?;
     let before = forwarder.cpu_ns()?;
-    let report = load.run(&format!("echo:{echoes}"))?;
+    let report = load.run(shape.round)?;
     let cpu_ns = forwarder.cpu_ns()?.saturating_sub(before) as f64;
-    let carried = f64::from(echoes) * 2.0;
+    let carried = report.count * 2.0;
     Ok(Took {
+        answered: shape
+            .most
+            .is_none()
+            .then(|| report.count / (report.count + report.lost)),
         cpu: cpu_ns / 1e9 / carried * 1e6,
         rate: carried / (report.wall / 1e9),
         p50: report.p50 / 1e3,

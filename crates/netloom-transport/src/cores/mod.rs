@@ -290,15 +290,17 @@ impl Cores {
         let mut meter = pressure::Meter::new();
         loop {
             rest(meter.interval()).await;
-            let busy = meter.busy();
-            self.0.cores[here]
-                .busy
-                .store((busy * 1000.0) as usize, Ordering::Relaxed);
+            let doing = meter.read();
+            let own = &self.0.cores[here];
+            own.busy
+                .store((doing.busy * 1000.0) as usize, Ordering::Relaxed);
             let away = self.place_away(here);
-            let other = (away != here)
-                .then(|| self.0.cores[away].busy.load(Ordering::Relaxed) as f64 / 1000.0);
+            // A single connection would only be sent to and fro.
+            let may_move = away != here && own.connections.load(Ordering::Relaxed) > 1;
+            let other =
+                may_move.then(|| self.0.cores[away].busy.load(Ordering::Relaxed) as f64 / 1000.0);
             let may_wake = self.running() < self.0.cores.len().min(allowance());
-            match pressure.relieve(busy, other, may_wake, &mut meter) {
+            match pressure.relieve(doing, other, may_wake, &mut meter) {
                 Relief::None => crate::seat::let_move(0),
                 Relief::Move(count) => crate::seat::let_move(count),
                 Relief::Wake => {

@@ -4,14 +4,34 @@ use std::time::{Duration, Instant};
 
 /// A core above this part of its time is busy.
 const BUSY: f64 = 0.75;
+/// A core that does something, and is kept waiting for a processor for this part
+/// of its time, is pressed too: its connections wait with it.
+const ACTIVE: f64 = 0.1;
+const WAITS: f64 = 0.02;
 /// So many busy intervals in a row make it too busy.
 const PATIENCE: u32 = 3;
 /// Processor time the machine must have to spare before another core is woken.
 const SPARE: f64 = 0.5;
-/// Another core must be less busy by this much to be worth moving to.
+/// Another core must be less busy by this much to be worth moving to, or half as
+/// busy where there is less to do than that.
 const GAP: f64 = 0.25;
 /// Connections that may move in one interval, at most.
 const MOST_MOVES: usize = 256;
+
+/// What a core did in an interval, in parts of its time.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Doing {
+    /// It ran.
+    pub(super) busy: f64,
+    /// It could have, and had no processor.
+    pub(super) waits: f64,
+}
+
+impl Doing {
+    fn is_too_much(self) -> bool {
+        self.busy >= BUSY || (self.busy >= ACTIVE && self.waits >= WAITS)
+    }
+}
 
 /// What a core does about being busy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,16 +59,16 @@ pub(super) struct Pressure {
 }
 
 impl Pressure {
-    /// `busy` and `other` are parts of a core's time in the last interval;
-    /// `other` is the least busy other core, if one runs.
+    /// What the core did in the last interval, and how busy the least busy other
+    /// core was, if one runs to which anything can move.
     pub(super) fn relieve(
         &mut self,
-        busy: f64,
+        doing: Doing,
         other: Option<f64>,
         may_wake: bool,
         machine: &mut impl Machine,
     ) -> Relief {
-        if busy < BUSY {
+        if !doing.is_too_much() {
             *self = Pressure::default();
             return Relief::None;
         }
@@ -59,7 +79,8 @@ impl Pressure {
             }
             return Relief::None;
         }
-        if other.is_some_and(|other| busy - other > GAP) {
+        let gap = GAP.min(doing.busy / 2.0);
+        if other.is_some_and(|other| doing.busy - other > gap) {
             self.moving = (self.moving * 2).clamp(1, MOST_MOVES);
             return Relief::Move(self.moving);
         }
@@ -76,6 +97,7 @@ impl Pressure {
 pub(super) struct Meter {
     at: Instant,
     used: Duration,
+    waited: Duration,
     quiet: bool,
     machine: Option<(Instant, f64)>,
 }
@@ -93,6 +115,7 @@ impl Meter {
         Meter {
             at: now(),
             used: crate::sys::thread_cpu_time().unwrap_or_default(),
+            waited: waited().unwrap_or_default(),
             quiet: true,
             machine: None,
         }
@@ -107,18 +130,22 @@ impl Meter {
         }
     }
 
-    /// The part of its time this thread has used since the last call.
-    pub(super) fn busy(&mut self) -> f64 {
+    /// What this thread did since the last call.
+    pub(super) fn read(&mut self) -> Doing {
         let (at, used) = (now(), crate::sys::thread_cpu_time().unwrap_or_default());
-        let passed = at.duration_since(self.at).as_secs_f64();
-        let busy = if passed > 0.0 {
-            used.saturating_sub(self.used).as_secs_f64() / passed
-        } else {
-            0.0
+        let waited = waited().unwrap_or_default();
+        let passed = at.duration_since(self.at);
+        let part = |now: Duration, before: Duration| match passed {
+            Duration::ZERO => 0.0,
+            passed => now.saturating_sub(before).div_duration_f64(passed),
         };
-        (self.at, self.used) = (at, used);
-        self.quiet = busy < 0.05;
-        busy
+        let doing = Doing {
+            busy: part(used, self.used),
+            waits: part(waited, self.waited),
+        };
+        (self.at, self.used, self.waited) = (at, used, waited);
+        self.quiet = doing.busy < 0.05;
+        doing
     }
 }
 
@@ -138,6 +165,14 @@ impl Machine for Meter {
             }
         })
     }
+}
+
+/// How long this thread could have run and had no processor, where the kernel
+/// counts that (proc_pid_schedstat in its documentation, sched-stats).
+fn waited() -> Option<Duration> {
+    let counted = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let waited = counted.split_ascii_whitespace().nth(1)?;
+    waited.parse().ok().map(Duration::from_nanos)
 }
 
 /// The seconds all processors together have been idle since boot (proc(5)).
@@ -164,11 +199,25 @@ mod tests {
         may_wake: bool,
         spare: f64,
     ) -> Relief {
+        pressed(pressure, ran(0.95), other, may_wake, spare)
+    }
+
+    fn pressed(
+        pressure: &mut Pressure,
+        doing: Doing,
+        other: Option<f64>,
+        may_wake: bool,
+        spare: f64,
+    ) -> Relief {
         let mut relief = Relief::None;
         for _ in 0..PATIENCE {
-            relief = pressure.relieve(0.95, other, may_wake, &mut Spare(spare));
+            relief = pressure.relieve(doing, other, may_wake, &mut Spare(spare));
         }
         relief
+    }
+
+    fn ran(busy: f64) -> Doing {
+        Doing { busy, waits: 0.0 }
     }
 
     #[test]
@@ -192,7 +241,7 @@ mod tests {
         let mut pressure = Pressure::default();
         for busy in [0.9, 0.9, 0.2, 0.9, 0.9, 0.1] {
             assert_eq!(
-                pressure.relieve(busy, None, true, &mut Spare(2.0)),
+                pressure.relieve(ran(busy), None, true, &mut Spare(2.0)),
                 Relief::None
             );
         }
@@ -206,20 +255,44 @@ mod tests {
             Relief::Move(1)
         );
         assert_eq!(
-            pressure.relieve(0.9, Some(0.3), true, &mut Spare(2.0)),
+            pressure.relieve(ran(0.9), Some(0.3), true, &mut Spare(2.0)),
             Relief::Move(2)
         );
         assert_eq!(
-            pressure.relieve(0.9, Some(0.4), true, &mut Spare(2.0)),
+            pressure.relieve(ran(0.9), Some(0.4), true, &mut Spare(2.0)),
             Relief::Move(4)
         );
         assert_eq!(
-            pressure.relieve(0.8, Some(0.7), false, &mut Spare(2.0)),
+            pressure.relieve(ran(0.8), Some(0.7), false, &mut Spare(2.0)),
             Relief::None
         );
         assert_eq!(
-            pressure.relieve(0.9, Some(0.3), true, &mut Spare(2.0)),
+            pressure.relieve(ran(0.9), Some(0.3), true, &mut Spare(2.0)),
             Relief::Move(1)
         );
+    }
+
+    #[test]
+    fn a_core_that_is_kept_waiting_wakes_another_and_shares_with_it() {
+        let waiting = Doing {
+            busy: 0.3,
+            waits: 0.05,
+        };
+        let relief = |other, spare| {
+            let mut pressure = Pressure::default();
+            pressed(&mut pressure, waiting, other, true, spare)
+        };
+        assert_eq!(relief(None, 1.0), Relief::Wake);
+        assert_eq!(relief(None, 0.1), Relief::None, "everybody waits");
+        assert_eq!(relief(Some(0.0), 1.0), Relief::Move(1));
+        assert_eq!(relief(Some(0.2), 0.1), Relief::None, "it is shared");
+
+        let mut pressure = Pressure::default();
+        let hardly = Doing {
+            busy: 0.01,
+            waits: 0.05,
+        };
+        let relief = pressed(&mut pressure, hardly, None, true, 2.0);
+        assert_eq!(relief, Relief::None, "there is nothing to share");
     }
 }

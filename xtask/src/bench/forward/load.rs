@@ -156,7 +156,8 @@ pub(super) static LOADS: &[Load] = &[
         server: Server::Echo,
         conns: 64,
         what: What::Commands {
-            warm_up: "rate:10000:0.5s",
+            // Whoever spreads connections over cores has done so by then.
+            warm_up: "rate:10000:3s",
             command: "rate:10000:5s",
             figures: |report, cpu| {
                 let each = cpu / 1e3 / report.count;

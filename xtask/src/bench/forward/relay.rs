@@ -46,6 +46,11 @@ pub(super) static RELAYS: &[Relay] = &[
         how: How::Netloom(&["--threads", "1"]),
     },
     Relay {
+        name: "netloom-2",
+        title: "netloom forward, `--threads 2`",
+        how: How::Netloom(&["--threads", "2"]),
+    },
+    Relay {
         name: "netloom",
         title: "netloom forward",
         how: How::Netloom(&[]),
