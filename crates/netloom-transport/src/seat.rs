@@ -180,7 +180,10 @@ impl Seat {
 
     /// The connection that left this core, after its service returned.
     pub fn take_departure(&self) -> Option<Accepted> {
-        lock(&self.departure).as_mut()?.accepted.take()
+        let mut departure = lock(&self.departure);
+        let accepted = departure.as_mut()?.accepted.take();
+        departure.take_if(|left| left.luggage.is_none());
+        accepted
     }
 
     /// Keeps what its service needs to go on with on another core.
