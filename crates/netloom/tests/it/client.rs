@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::program::PATIENCE;
 
@@ -36,13 +37,25 @@ pub(crate) fn patient_udp() -> UdpSocket {
 
 /// A TCP port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    below_clients(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())
 }
 
 /// A UDP port that was free a moment ago.
 pub(crate) fn free_udp_port() -> u16 {
-    patient_udp().local_addr().unwrap().port()
+    below_clients(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok())
+}
+
+/// A free port out of those that the kernel gives no client (ip(7),
+/// `ip_local_port_range`): among thousands of them one would have it soon.
+fn below_clients(is_free: impl Fn(u16) -> bool) -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let next = std::process::id() * 64 + NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 20_000 + (next % 12_000) as u16;
+        if is_free(port) {
+            return port;
+        }
+    }
 }
 
 /// Sends `bytes` and the end of them, and gives all that comes back.

@@ -356,6 +356,27 @@ fn unix_datagrams_lead_to_udp_and_udp_to_unix_datagrams() {
     }
 }
 
+/// The socket towards its target is new, and what it has no room for yet waits.
+#[test]
+fn what_a_new_client_says_all_at_once_arrives() {
+    const MANY: u8 = 150;
+    let target = patient_udp();
+    let to = format!("udp://{}", target.local_addr().unwrap());
+    let (server, port) = forward(&to, &[]);
+    let client = patient_udp();
+    client.connect(("127.0.0.1", port)).unwrap();
+    for word in 0..MANY {
+        client.send(&[word]).unwrap();
+    }
+    for word in 0..MANY {
+        let mut said = [0; 2];
+        assert_eq!(whole(|| target.recv(&mut said)).unwrap(), 1);
+        assert_eq!(said[0], word);
+    }
+    let ended = server.stop();
+    assert!(!ended.stderr.contains("dropped"), "{}", ended.stderr);
+}
+
 #[test]
 fn what_is_said_to_a_group_goes_on_to_the_target() {
     let target = patient_udp();

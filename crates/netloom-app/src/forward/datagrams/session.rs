@@ -14,14 +14,21 @@ use netloom_transport::{Batch, BoxFuture, Cx, Datagrams, Outgoing, Peer, Permit}
 use super::upstream::Dialled;
 use crate::balance::Pick;
 
-/// So much waits in one session while its target is not dialled yet, or does
-/// not read.
-const MOST_WAITING: usize = 64;
+/// So many bytes wait in one session while its target is not dialled yet, or
+/// does not read: as many as a client may well send at once.
 const MOST_BYTES: usize = 128 * 1024;
 
 /// So many bytes wait in all sessions of a forwarder: many clients may come
 /// while a name is looked up.
 const MOST_OF_ALL: usize = 16 * 1024 * 1024;
+
+/// What a datagram that waits takes beside its bytes.
+const BESIDE: usize = 64;
+
+/// What a datagram that waits counts.
+fn weight(bytes: &[u8]) -> usize {
+    bytes.len() + BESIDE
+}
 
 /// A client and its target.
 pub(super) struct Session {
@@ -143,18 +150,14 @@ impl Session {
 
     /// Keeps a datagram until it can go, where there is room for it.
     fn keep(&mut self, bytes: &[u8]) -> bool {
-        if self.waiting.len() >= MOST_WAITING
-            || self.waiting_bytes + bytes.len() > MOST_BYTES
-            || self.rests_until().is_some()
-        {
+        let weight = weight(bytes);
+        if self.waiting_bytes + weight > MOST_BYTES || self.rests_until().is_some() {
             return false;
         }
-        let before = self
-            .waiting_of_all
-            .fetch_add(bytes.len(), Ordering::Relaxed);
-        self.waiting_bytes += bytes.len();
-        if before + bytes.len() > MOST_OF_ALL {
-            self.gone(bytes.len());
+        let before = self.waiting_of_all.fetch_add(weight, Ordering::Relaxed);
+        self.waiting_bytes += weight;
+        if before + weight > MOST_OF_ALL {
+            self.gone(weight);
             return false;
         }
         self.waiting.push_back(bytes.into());
@@ -221,7 +224,7 @@ impl Session {
                     Err(broken) => break Err(broken),
                 },
             }
-            gone += first.len();
+            gone += weight(first);
             self.waiting.pop_front();
         };
         self.gone(gone);
