@@ -201,7 +201,7 @@ fn flood(
     }
     Ok(format!(
         r#"{{"echoes":{came_back},"lost":{},"wall_ns":{},"cpu_ns":{},"p50_ns":0,"p99_ns":0,"p999_ns":0,"max_ns":0}}"#,
-        asked - came_back,
+        asked.saturating_sub(came_back),
         begun.elapsed().as_nanos(),
         own_cpu_ns().saturating_sub(cpu),
     ))

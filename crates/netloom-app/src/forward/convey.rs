@@ -55,7 +55,10 @@ impl Forwarder {
         let left = conn.seat().and_then(|seat| seat.unpack::<Leaving>());
         let mut paired: BoxFuture<'a, Result<Pair, Failure>> = match left {
             None => Box::pin(self.first_pair(conn, cx)),
-            Some(left) => Box::pin(ready(resume(conn, *left, cx))),
+            Some(left) => match left.paused.resume(conn) {
+                Ok(carrying) => Box::pin(ready(Ok((carrying, left.way)))),
+                Err(lost) => Box::pin(self.next_pair(left.way, lost, cx)),
+            },
         };
         Box::pin(async move {
             loop {
@@ -228,20 +231,6 @@ impl Forwarder {
             }
         })
         .await
-    }
-}
-
-/// Goes on with a pair that comes from another core.
-fn resume(client: Conn, left: Leaving, cx: &Cx) -> Result<Pair, Failure> {
-    let Leaving { paused, way } = left;
-    match paused.resume(client) {
-        Ok(carrying) => Ok((carrying, way)),
-        Err(lost) => {
-            if let Some(account) = way.account {
-                account.broke(&lost, cx);
-            }
-            Err(lost.failure)
-        }
     }
 }
 

@@ -115,7 +115,7 @@ impl Meter {
         Meter {
             at: now(),
             used: crate::sys::thread_cpu_time().unwrap_or_default(),
-            waited: waited().unwrap_or_default(),
+            waited: Duration::ZERO, // a core begins with its thread
             quiet: true,
             machine: None,
         }

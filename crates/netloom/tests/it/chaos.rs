@@ -308,6 +308,19 @@ impl Scene {
         lost
     }
 
+    /// It dies, and is started again.
+    fn death(&self, load: &Load, by: Words, target: &mut Target) -> Lost {
+        let (dies, comes_up) = (Target::dies, Target::comes_up);
+        self.outage(load, by, (target, 1), REFUSED, dies, comes_up)
+    }
+
+    /// Nothing that is sent to it arrives, and then all does again.
+    fn silence(&self, load: &Load, by: Words, target: &mut Target, far: &Far) {
+        let silent = |_: &mut _| far.falls_silent();
+        let speaks = |_: &mut _| far.speaks_again();
+        self.outage(load, by, (target, 1), DROPPED, silent, speaks);
+    }
+
     /// Ends it, and holds what was told against what clients have seen.
     fn judge(self, seen: &Seen, lost: &[Lost]) -> (Ended, Vec<Value>) {
         let Scene {
@@ -354,6 +367,15 @@ fn was_passed_over(accounts: &[Value]) -> bool {
         .any(|account| account["tries"].as_u64() > Some(1))
 }
 
+/// Two beside the forwarder, and one that is far.
+fn targets(far: &Far) -> [Target; 3] {
+    [
+        Target::start("a", "127.0.0.1:8001", Vec::new()),
+        Target::start("b", "127.0.0.1:8002", Vec::new()),
+        Target::start("c", &format!("{}:8003", Far::HERE), far.enter()),
+    ]
+}
+
 #[test]
 fn no_client_sees_what_checks_and_other_targets_can_spare_it() {
     let own = "chaos::no_client_sees_what_checks_and_other_targets_can_spare_it";
@@ -361,9 +383,7 @@ fn no_client_sees_what_checks_and_other_targets_can_spare_it() {
         return;
     }
     let far = Far::beside();
-    let mut a = Target::start("a", "127.0.0.1:8001", Vec::new());
-    let mut b = Target::start("b", "127.0.0.1:8002", Vec::new());
-    let mut c = Target::start("c", &format!("{}:8003", Far::HERE), far.enter());
+    let [mut a, mut b, mut c] = targets(&far);
     let scene = Scene::start(
         &[&a, &b, &c],
         "--check http --check-every 100ms --check-timeout 1s --rise 1 --fall 2",
@@ -372,14 +392,7 @@ fn no_client_sees_what_checks_and_other_targets_can_spare_it() {
     let seen = Load::during(scene.server.addr(), |load| {
         load.is_answered_by(&ALL);
         let by = BY_CHECKS;
-        lost.push(scene.outage(
-            load,
-            by,
-            (&mut a, 1),
-            REFUSED,
-            Target::dies,
-            Target::comes_up,
-        ));
+        lost.push(scene.death(load, by, &mut a));
         // Its kernel still takes connections, which wait there.
         let signal = |name| move |target: &mut Target| target.program().signal(name);
         let (stops, goes_on) = (signal("STOP"), signal("CONT"));
@@ -388,11 +401,7 @@ fn no_client_sees_what_checks_and_other_targets_can_spare_it() {
         let turns = Target::turns_its_port;
         lost.push(scene.outage(load, by, (&mut b, 2), REFUSED, turns, turns));
         // Who was under way is answered when it speaks again.
-        let (silent, speaks) = (
-            |_: &mut _| far.falls_silent(),
-            |_: &mut _| far.speaks_again(),
-        );
-        scene.outage(load, by, (&mut c, 1), DROPPED, silent, speaks);
+        scene.silence(load, by, &mut c, &far);
     });
     let (ended, accounts) = scene.judge(&seen, &lost);
     for (target, times) in [(&a, 1), (&b, 2), (&c, 1)] {
@@ -421,30 +430,17 @@ fn without_any_check_dials_find_out_and_no_client_notices() {
         return;
     }
     let far = Far::beside();
-    let mut a = Target::start("a", "127.0.0.1:8001", Vec::new());
-    let mut b = Target::start("b", "127.0.0.1:8002", Vec::new());
-    let mut c = Target::start("c", &format!("{}:8003", Far::HERE), far.enter());
+    let [mut a, mut b, mut c] = targets(&far);
     let scene = Scene::start(&[&a, &b, &c], "");
     let mut lost = Vec::new();
     let seen = Load::during(scene.server.addr(), |load| {
         load.is_answered_by(&ALL);
         let by = BY_DIALS;
-        lost.push(scene.outage(
-            load,
-            by,
-            (&mut a, 1),
-            REFUSED,
-            Target::dies,
-            Target::comes_up,
-        ));
+        lost.push(scene.death(load, by, &mut a));
         let turns = Target::turns_its_port;
         lost.push(scene.outage(load, by, (&mut b, 1), REFUSED, turns, turns));
         // Each dial waits for its time, and then goes elsewhere.
-        let (silent, speaks) = (
-            |_: &mut _| far.falls_silent(),
-            |_: &mut _| far.speaks_again(),
-        );
-        scene.outage(load, by, (&mut c, 1), DROPPED, silent, speaks);
+        scene.silence(load, by, &mut c, &far);
     });
     let (ended, accounts) = scene.judge(&seen, &lost);
     for target in [&a, &b, &c] {
