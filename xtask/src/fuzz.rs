@@ -1,8 +1,9 @@
 //! `fuzz`: libFuzzer targets, built on stable Rust.
 //!
 //! Without a target every one runs, for ten seconds unless `--time` says
-//! otherwise. What a run finds that is new to it stays in `fuzz/corpus`; an
-//! input that fails is left in `fuzz/artifacts`.
+//! otherwise, and each run tries other inputs unless `--seed` says which. What
+//! a run finds that is new to it stays in `fuzz/corpus`; an input that fails is
+//! left in `fuzz/artifacts`.
 
 use crate::Outcome;
 use crate::areas::{changed, touches};
@@ -47,6 +48,7 @@ struct Target {
 pub(crate) fn verb(args: Vec<String>) -> Outcome {
     let mut options = Options::new(args);
     let seconds = options.value("--time")?.unwrap_or(10);
+    let seed = options.value("--seed")?;
     let words = options.words()?;
     let mut targets = targets()?;
     if let Some(unknown) = words
@@ -60,12 +62,12 @@ pub(crate) fn verb(args: Vec<String>) -> Outcome {
         ));
     }
     targets.retain(|target| words.is_empty() || words.contains(&target.name));
-    feed_all(&targets, seconds)
+    feed_all(&targets, seconds, seed)
 }
 
-/// Every target for so many seconds; those that are long to build only when
-/// what they feed was touched, or nobody can tell.
-pub(crate) fn smoke(seconds: u64) -> Outcome {
+/// Every target for so many seconds, always in the same way; those that are long
+/// to build only when what they feed was touched, or nobody can tell.
+pub(crate) fn smoke(seconds: u64, seed: u32) -> Outcome {
     let paths = changed();
     let touched = |feature: &String| {
         let rooms = ROOMS.iter().find(|(name, _)| name == feature);
@@ -80,12 +82,12 @@ pub(crate) fn smoke(seconds: u64) -> Outcome {
     for target in spared {
         println!("{}: what it feeds was not touched", target.name);
     }
-    feed_all(&due, seconds)
+    feed_all(&due, seconds, Some(seed))
 }
 
-fn feed_all(targets: &[Target], seconds: u64) -> Outcome {
+fn feed_all(targets: &[Target], seconds: u64, seed: Option<u32>) -> Outcome {
     for (name, binary) in build(targets)? {
-        feed(&name, &binary, seconds)?;
+        feed(&name, &binary, seconds, seed)?;
     }
     Ok(())
 }
@@ -158,7 +160,7 @@ fn host() -> Outcome<String> {
         .ok_or_else(|| "rustc does not tell its host".to_owned())
 }
 
-fn feed(name: &str, binary: &Path, seconds: u64) -> Outcome {
+fn feed(name: &str, binary: &Path, seconds: u64, seed: Option<u32>) -> Outcome {
     let fuzz = root().join("fuzz");
     let (corpus, artifacts) = (
         fuzz.join("corpus").join(name),
@@ -172,6 +174,8 @@ fn feed(name: &str, binary: &Path, seconds: u64) -> Outcome {
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
         .args(["-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"])
         .args(["-verbosity=0"])
+        // Zero leaves the choice to libFuzzer.
+        .arg(format!("-seed={}", seed.unwrap_or(0)))
         .arg(&corpus);
     // What libFuzzer finds goes into the first directory; seeds are read only.
     let seeds = fuzz.join("seeds").join(name);

@@ -19,6 +19,7 @@ mod metadata;
 mod nginx;
 mod options;
 mod peers;
+mod platforms;
 mod prove;
 mod run;
 mod soak;
@@ -47,7 +48,7 @@ const VERBS: &[(&str, &str, Verb)] = &[
     ),
     (
         "bench",
-        "echo|idle|start|dial|tls [--rounds N] [--only SERVER,…] [--netloom PATH]: figures beside the peers'",
+        "NAME [--rounds N] [--load LOAD] [--only SERVER,…] [--netloom PATH]: figures beside the peers'",
         bench::verb,
     ),
     (
@@ -62,8 +63,13 @@ const VERBS: &[(&str, &str, Verb)] = &[
     ),
     (
         "fuzz",
-        "[TARGET] [--time SECONDS]: feed the parsers",
+        "[TARGET] [--time SECONDS] [--seed N]: feed the parsers",
         fuzz::verb,
+    ),
+    (
+        "platforms",
+        "compile for aarch64, macOS and Windows, where no test runs",
+        platforms::verb,
     ),
 ];
 

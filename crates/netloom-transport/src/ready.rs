@@ -40,6 +40,10 @@ impl Ready {
     }
 
     /// The descriptor.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "only rooms of Linux ask for it")
+    )]
     pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
         match &self.0 {
             State::Free(file) => Some(file.as_fd()),

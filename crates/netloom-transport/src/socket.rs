@@ -50,9 +50,13 @@ impl RawSocket {
 
     /// Resets a TCP connection: what the peer sent is thrown away and it is told.
     pub fn reset(self) {
-        if let RawSocket::Tcp(socket) = &self {
-            // When the kernel will not, an ordinary close is all that is left.
-            let _ = socket2::SockRef::from(socket).set_linger(Some(std::time::Duration::ZERO));
+        match self {
+            RawSocket::Tcp(socket) => {
+                // When the kernel will not, an ordinary close is all that is left.
+                let _ = socket2::SockRef::from(&socket).set_linger(Some(std::time::Duration::ZERO));
+            }
+            #[cfg(unix)]
+            RawSocket::Unix(_) => {}
         }
     }
 }

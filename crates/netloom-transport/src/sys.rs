@@ -1,5 +1,6 @@
 //! System calls that no safe crate wraps the way we need them.
 
+#[cfg(unix)]
 use std::io;
 #[cfg(unix)]
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -276,6 +277,7 @@ pub(crate) fn thread_cpu_time() -> Option<std::time::Duration> {
 }
 
 /// Why the system's resolver gave no address.
+#[cfg_attr(not(unix), expect(dead_code, reason = "nobody is asked there"))]
 pub(crate) enum LookupError {
     /// The name does not exist.
     NoName,

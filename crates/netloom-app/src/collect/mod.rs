@@ -2,6 +2,10 @@
 
 #[cfg(target_os = "linux")]
 mod folder;
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "nothing is collected there")
+)]
 mod name;
 #[cfg(target_os = "linux")]
 mod service;
@@ -37,6 +41,7 @@ settings! {
 }
 
 /// What bounds a folder.
+#[cfg(target_os = "linux")]
 #[derive(Debug, Clone, Copy)]
 struct Quotas {
     max_bytes: u64,

@@ -131,6 +131,7 @@ fn append(path: &Path, entry: &str) -> io::Result<()> {
 
 /// Opens files that only their user may read.
 pub(crate) fn private() -> fs::OpenOptions {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "the mode is what changes it"))]
     let mut options = fs::OpenOptions::new();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);

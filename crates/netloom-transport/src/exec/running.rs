@@ -18,6 +18,10 @@ pub(crate) enum End {
     /// It is killed.
     Kill,
     /// It is let be: something else tells it.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "a terminal that goes away tells it")
+    )]
     Leave,
     /// It is asked to end, and a little later killed, with all of its group. It
     /// leads one; what it leaves behind when it ends by itself is killed too.

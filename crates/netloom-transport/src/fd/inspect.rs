@@ -75,12 +75,23 @@ fn socket(fd: &OwnedFd) -> io::Result<What> {
             ));
         }
     };
-    if socket.is_listener()? {
-        return Ok(What::Listening(family));
-    }
     Ok(if socket.peer_addr().is_ok() {
         What::Connected(family)
+    } else if listens(&socket)? {
+        What::Listening(family)
     } else {
         What::Other("a socket that is not connected")
     })
+}
+
+#[cfg(not(target_vendor = "apple"))]
+fn listens(socket: &SockRef<'_>) -> io::Result<bool> {
+    socket.is_listener()
+}
+
+/// A socket with nobody at its other end does not tell there; whether it
+/// listens shows when one accepts.
+#[cfg(target_vendor = "apple")]
+fn listens(_: &SockRef<'_>) -> io::Result<bool> {
+    Ok(true)
 }

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use netloom_base::failure::{Flow, OtherProgram};
 
 use super::data::{
-    Address, ClockState, Descriptors, Dialled, Entry, Holder, Icmp, Interface, ListenDrops,
-    Neighbour, Path, PortSettings, Route, TcpInfo, UnixEntry,
+    Address, ClockState, Descriptors, Dialled, Entry, Holder, Interface, ListenDrops, Neighbour,
+    Path, PortSettings, Route, TcpInfo, UnixEntry,
 };
 
 pub(super) fn effective_user() -> Option<u32> {
@@ -109,10 +109,9 @@ pub(super) mod limits {
 }
 
 pub(super) mod dial {
-    use std::io;
     use std::time::Duration;
 
-    use super::{Dialled, Icmp, Path, SocketAddr};
+    use super::{Dialled, Path, SocketAddr};
     use crate::cx::Cx;
 
     #[expect(clippy::unused_async, reason = "asked as where there is an answer")]

@@ -54,9 +54,13 @@ impl Dialled {
     fn settle(&mut self) {
         if self.said != Said::Settled {
             self.said = Said::Settled;
-            if let Socket::Tcp(stream) = &self.socket {
-                // It fails only where the connection has, which the write tells.
-                let _ = stream.set_nodelay(true);
+            match &self.socket {
+                Socket::Tcp(stream) => {
+                    // It fails only where the connection has, which the write tells.
+                    let _ = stream.set_nodelay(true);
+                }
+                #[cfg(unix)]
+                Socket::Unix(_) => {}
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What an error of a datagram socket means, with whatever was said about it.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use netloom_base::failure::{Fact, Icmp};
 use netloom_base::{Code, Failure, Side, Stage};
@@ -26,6 +26,7 @@ pub(super) struct Known {
     /// Whether datagrams must not be split.
     pub(super) df: bool,
     /// Whether broadcast was not allowed.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "no error there says so"))]
     pub(super) no_broadcast: bool,
 }
 
@@ -134,7 +135,8 @@ impl Known {
     }
 }
 
-fn same(a: IpAddr, b: IpAddr) -> bool {
+#[cfg(unix)]
+fn same(a: std::net::IpAddr, b: std::net::IpAddr) -> bool {
     a.to_canonical() == b.to_canonical()
 }
 

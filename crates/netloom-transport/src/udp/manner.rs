@@ -18,8 +18,16 @@ pub(crate) struct Manner {
     /// The interfaces a datagram to `default_to` leaves by, one after the other.
     pub(crate) interfaces: Vec<u32>,
     /// Whether its addresses are of IPv6.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "only the kernel that sends in batches is told")
+    )]
     pub(crate) v6: bool,
     /// Whether the network's answers are kept for it (IP_RECVERR).
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "no other kernel keeps them")
+    )]
     pub(crate) armed: bool,
     /// Whether datagrams must not be split.
     pub(crate) df: bool,

@@ -34,6 +34,7 @@ use crate::datagrams::HeldDatagrams;
 use crate::net::{Opened, Transport, mistakes};
 
 pub(crate) use mailbox::Mailbox;
+#[cfg(target_os = "linux")]
 pub(crate) use manner::Manner;
 pub use options::{BindOptions, DialOptions, Sender};
 

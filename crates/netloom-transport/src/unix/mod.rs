@@ -13,12 +13,16 @@ mod tests;
 
 use std::sync::Arc;
 
-use netloom_base::{Address, Card, Failure, Kind, Opens, Role, Scheme, Stack};
+#[cfg(unix)]
+use netloom_base::Role;
+use netloom_base::{Address, Card, Failure, Kind, Opens, Scheme, Stack};
 
 use crate::BoxFuture;
 use crate::cx::Cx;
 use crate::listener::Bound;
-use crate::net::{Opened, Transport, mistakes};
+#[cfg(unix)]
+use crate::net::mistakes;
+use crate::net::{Opened, Transport};
 
 pub use options::{ListenOptions, Mode};
 
