@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use netloom_base::endpoint::Host;
 use netloom_base::failure::Fact;
-use netloom_base::{Code, Failure, Fields, Moment, Record, Side, Stack, Stage};
+use netloom_base::{Code, Failure, Fields, Kind, Moment, Record, Side, Stack, Stage};
 use netloom_explain::awaited::group_of;
-use netloom_explain::story::Ear;
+use netloom_explain::story::{Ear, KNOCK_PATIENCE, knock};
 use netloom_protocol::{Visit, spoken_on};
 use netloom_transport::probe::Probe;
 use netloom_transport::{Close, Conn, Cx};
@@ -41,7 +41,19 @@ impl Place {
         if group_of(&self.stack).is_some() {
             return self.hear(left, cx).await;
         }
+        if self.stack.kind() == Kind::Datagram {
+            return in_time(left, self.knock(left, cx), cx).await;
+        }
         in_time(left, self.open(cx), cx).await
+    }
+
+    /// The same of whoever takes datagrams: it is there when nobody says that it
+    /// is not.
+    async fn knock(&self, left: Option<Duration>, cx: &Cx) -> Result<Vec<String>, Failure> {
+        // An answer that takes all the time that is left would come too late.
+        let within = left.map_or(KNOCK_PATIENCE, |left| KNOCK_PATIENCE.min(left / 2));
+        let knocked = knock(&self.stack, None, within, &Probe::new(), cx).await?;
+        Ok(knocked.silence().into_iter().collect())
     }
 
     /// The same of a group, which is there when somebody speaks to it.
@@ -69,9 +81,7 @@ impl Place {
         };
         let Some(protocol) = spoken_on(&self.stack) else {
             let opened = cx.net().dial(&self.stack, cx).await?;
-            let Ok(conn) = opened.stream() else {
-                return Ok(Vec::new());
-            };
+            let conn = opened.stream()?;
             let learned = remarks(&conn);
             conn.close(Close::Orderly);
             return Ok(learned);

@@ -11,10 +11,15 @@ use std::time::Duration;
 use clap::ArgMatches;
 use netloom_base::complaint::nearest;
 use netloom_base::settings::FromValue;
-use netloom_base::{CodeCard, Diagnosis, Endpoint, Failure, Fields, Record, Role, Stage, Story};
+use netloom_base::{
+    CodeCard, Diagnosis, Endpoint, Failure, Fields, Kind, Record, Role, Stack, Stage, Story,
+};
 use netloom_explain::lore::{self, Meaning};
-use netloom_explain::story::{CLOSE_PATIENCE, GROUP_PATIENCE, Visiting, hear, visit as tell};
+use netloom_explain::story::{
+    CLOSE_PATIENCE, GROUP_PATIENCE, KNOCK_PATIENCE, Visiting, hear, knock, visit as tell,
+};
 use netloom_explain::{Asking, catalogue, diagnose, pages, with_steps};
+use netloom_transport::Cx;
 use netloom_transport::net::complaint;
 use netloom_transport::probe::Probe;
 
@@ -165,6 +170,10 @@ pub(crate) fn visit(wanted: &Wanted, matches: &ArgMatches, face: &Face) -> Resul
                     let _ = story.set(told); // there is only one
                     return Ok(());
                 }
+                if stack.kind() == Kind::Datagram {
+                    let _ = story.set(knocked(&stack, wanted, &cx).await?); // there is only one
+                    return Ok(());
+                }
                 let patience = wanted
                     .timeout
                     .map_or(CLOSE_PATIENCE, |most| most.min(CLOSE_PATIENCE));
@@ -205,6 +214,19 @@ pub(crate) fn visit(wanted: &Wanted, matches: &ArgMatches, face: &Face) -> Resul
     }
     face.answer(&story, &story.plain(face.width()));
     Ok(())
+}
+
+/// Knocks at one place that takes datagrams.
+async fn knocked(stack: &Stack, wanted: &Wanted, cx: &Cx) -> Result<Story, Failure> {
+    let probe = Probe::new();
+    let within = match (&wanted.send, wanted.timeout) {
+        (Some(_), limit) => limit.unwrap_or(GROUP_PATIENCE),
+        // Silence is an answer too, and must not come after the limit.
+        (None, limit) => limit.map_or(KNOCK_PATIENCE, |most| KNOCK_PATIENCE.min(most / 2)),
+    };
+    let knocked = knock(stack, wanted.send.as_deref(), within, &probe, cx).await?;
+    let asked = wanted.asking.is_some().then_some(&probe);
+    Ok(knocked.story(stack, asked, cx).await)
 }
 
 fn diagnosed(failure: &Failure, asking: Option<Asking>) -> Diagnosis {

@@ -51,6 +51,7 @@ impl Verb for Explain {
                 ("netloom explain example.org:443", "how a conversation with it goes"),
                 ("netloom explain tls://example.org:443 --expires-within 14d", "fail before it expires"),
                 ("netloom explain https://example.org/ --report report.md", "the same, to be shared"),
+                ("netloom explain udp://10.0.0.2:514", "who takes datagrams there"),
                 ("netloom explain udp://239.1.2.3:5000", "who is heard in a group"),
                 ("netloom explain bind.in-use.listener", "what a failure's code means"),
                 ("netloom explain ECONNRESET", "what an errno means; or an alert"),

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use netloom_base::failure::Spoken;
 use netloom_base::story::Told;
 use netloom_transport::Cx;
-use netloom_transport::probe::{Entry, Holder, Probe, State, TcpInfo};
+use netloom_transport::probe::{Entry, Holder, Probe, TcpInfo};
 
 /// What TCP agreed on and measured.
 pub(super) fn tcp(info: &TcpInfo) -> Vec<Told> {
@@ -63,29 +63,53 @@ pub(super) async fn server(
     probe: &Probe,
     cx: &Cx,
 ) -> Vec<Told> {
-    let own = |ip| async move {
-        let addresses = probe.addresses(cx).await.unwrap_or_default();
-        addresses.iter().any(|own| own.ip == ip)
-    };
-    let here = peer.ip().is_loopback() || peer.ip() == local.ip() || own(peer.ip()).await;
-    if !here {
+    if !is_here(local, peer, probe, cx).await {
         return Vec::new();
     }
     let found = probe.sockets_on(cx, peer.port()).await.unwrap_or_default();
+    // A connection that nobody has accepted yet belongs to the listener.
+    let listener = |entry: &&Entry| entry.listens_for(peer);
+    match ours(&found, local, peer).or_else(|| found.iter().find(listener)) {
+        Some(entry) => held(entry.inode, entry.cgroup, Some(entry.uid), probe, cx).await,
+        None => Vec::new(),
+    }
+}
+
+/// The program that takes datagrams at `peer`, where that is this host.
+pub(super) async fn datagram_server(
+    local: SocketAddr,
+    peer: SocketAddr,
+    probe: &Probe,
+    cx: &Cx,
+) -> Vec<Told> {
+    if !is_here(local, peer, probe, cx).await {
+        return Vec::new();
+    }
+    let found = probe.udp_sockets_on(cx, peer.port()).await;
+    let found = found.unwrap_or_default();
+    let receiver = |entry: &&Entry| entry.receives_for(peer);
+    match ours(&found, local, peer).or_else(|| found.iter().find(receiver)) {
+        Some(entry) => held(entry.inode, entry.cgroup, Some(entry.uid), probe, cx).await,
+        None => Vec::new(),
+    }
+}
+
+async fn is_here(local: SocketAddr, peer: SocketAddr, probe: &Probe, cx: &Cx) -> bool {
+    if peer.ip().is_loopback() || peer.ip() == local.ip() {
+        return true;
+    }
+    let addresses = probe.addresses(cx).await.unwrap_or_default();
+    addresses.iter().any(|own| own.ip == peer.ip())
+}
+
+/// The other end's socket for just these two ends.
+fn ours(found: &[Entry], local: SocketAddr, peer: SocketAddr) -> Option<&Entry> {
     let same = |a: SocketAddr, b: SocketAddr| {
         a.port() == b.port() && a.ip().to_canonical() == b.ip().to_canonical()
     };
     let its =
         |entry: &&Entry| entry.inode != 0 && same(entry.local, peer) && same(entry.remote, local);
-    // A connection that nobody has accepted yet belongs to the listener.
-    let entry = found.iter().find(its).or_else(|| {
-        let mut all = found.iter();
-        all.find(|entry| entry.state == State::Listen && entry.listens_for(peer))
-    });
-    match entry {
-        Some(entry) => held(entry.inode, entry.cgroup, Some(entry.uid), probe, cx).await,
-        None => Vec::new(),
-    }
+    found.iter().find(its)
 }
 
 /// The program behind the unix socket of this name.

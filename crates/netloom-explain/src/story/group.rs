@@ -1,5 +1,6 @@
 //! The story of a group: where it is joined, and who is heard there first; or
-//! what was said to it, and who answered.
+//! what was said to it, and who answered. Whom one knocks at is listened to in
+//! the same way.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -21,7 +22,7 @@ pub const GROUP_PATIENCE: Duration = Duration::from_secs(5);
 /// How many datagrams are received at once: the first of them is told of.
 const SLOTS: usize = 4;
 
-/// An ear in a group.
+/// An ear in a group, or for one peer's answer.
 pub struct Ear {
     sockets: Vec<Box<dyn Datagrams>>,
     awaited: Option<Awaited>,
@@ -61,7 +62,7 @@ impl Ear {
         })
     }
 
-    /// Says something to the group that `stack` is dialled for.
+    /// Says something to whom `stack` is dialled for.
     ///
     /// # Errors
     /// As dialling and sending.
@@ -139,27 +140,40 @@ impl Ear {
         }
     }
 
-    /// The same as a story.
-    fn story(&self, stack: &Stack, heard: &Heard, cx: &Cx) -> Story {
-        let local = self.sockets.first().and_then(|socket| socket.facts().local);
+    /// This end and the other, as far as there are such.
+    pub(super) fn ends(&self) -> (Option<Peer>, Option<Peer>) {
+        let facts = self.sockets.first().map(|socket| socket.facts());
+        let facts = facts.unwrap_or_default();
         // Before it spoke, its socket had no address yet.
-        let local = local.filter(|local| !matches!(local, Peer::Ip(addr) if addr.port() == 0));
+        let unbound = |local: &Peer| matches!(local, Peer::Ip(addr) if addr.port() == 0);
+        (facts.local.filter(|local| !unbound(local)), facts.peer)
+    }
+
+    /// What a story of it begins with; what was noticed stands under `about`.
+    pub(super) fn story(&self, stack: &Stack, about: &'static str, cx: &Cx) -> Story {
         let learned = self
             .learned
             .iter()
-            .map(|fact| Told::new("group", fact.to_string(), fact.source().to_owned()));
-        let what = Told::new("heard", heard.to_string(), "recvmsg");
+            .map(|fact| Told::new(about, fact.to_string(), fact.source().to_owned()));
         Story {
             endpoint: stack.endpoint.to_string(),
             stack: stack.to_string(),
-            local: local.map(|local| local.to_string()),
-            peer: Some(heard.from.to_string()),
-            told: learned.chain([what]).collect(),
-            received: heard.bytes as u64,
+            local: self.ends().0.map(|local| local.to_string()),
+            told: learned.collect(),
             sent: self.sent,
             lasted: cx.now() - self.began,
             ..Story::default()
         }
+    }
+}
+
+impl Heard {
+    /// Ends a story with what was heard.
+    pub(super) fn tell(&self, story: &mut Story) {
+        story.peer = Some(self.from.to_string());
+        story.received = self.bytes as u64;
+        let what = Told::new("heard", self.to_string(), "recvmsg");
+        story.told.push(what);
     }
 }
 
@@ -208,7 +222,11 @@ pub async fn hear(
     let mut ear = ear.map_err(named)?;
     let left = within.saturating_sub(cx.now() - began);
     match cx.timeout(left, ear.first(probe, cx)).await {
-        Some(heard) => Ok(ear.story(stack, &heard.map_err(named)?, cx)),
+        Some(heard) => {
+            let mut story = ear.story(stack, "group", cx);
+            heard.map_err(named)?.tell(&mut story);
+            Ok(story)
+        }
         None => Err(ear.silent(probe, cx).await),
     }
 }

@@ -120,7 +120,17 @@ impl Entry {
 
     /// Whether a connection to `addr` on this host would meet this listener.
     pub fn listens_for(&self, addr: SocketAddr) -> bool {
-        if self.state != State::Listen || self.local.port() != addr.port() {
+        self.state == State::Listen && self.is_at(addr)
+    }
+
+    /// Whether a datagram to `addr` on this host, from whomever, would meet this
+    /// UDP socket.
+    pub fn receives_for(&self, addr: SocketAddr) -> bool {
+        self.state == State::Bound && self.is_at(addr)
+    }
+
+    fn is_at(&self, addr: SocketAddr) -> bool {
+        if self.local.port() != addr.port() {
             return false;
         }
         let (own, asked) = (self.local.ip().to_canonical(), addr.ip().to_canonical());

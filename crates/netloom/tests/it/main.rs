@@ -41,6 +41,7 @@ mod half_close;
 mod help;
 mod hostile;
 mod hosts;
+mod knocking;
 mod limits;
 mod peers;
 mod pipes;
