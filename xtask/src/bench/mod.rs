@@ -15,6 +15,7 @@ mod idle;
 mod load;
 mod machine;
 pub(crate) mod meter;
+mod once;
 pub(crate) mod server;
 mod start;
 mod table;
@@ -53,6 +54,7 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("echo", echo::bench),
     ("idle", idle::bench),
     ("start", start::bench),
+    ("once", once::bench),
     ("dial", dial::bench),
     ("tls", tls::bench),
     ("udp", udp::bench),

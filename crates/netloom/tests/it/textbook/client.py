@@ -45,7 +45,8 @@ elif what == "never-reads":
 elif what == "writes":
     conn = socket.create_connection(there)
     try:
-        conn.sendall(bytes(64 << 20))  # and would read the answers only then
+        # More than a forwarder's four queues ever hold; it would read the answers only then.
+        conn.sendall(bytes(512 << 20))
     except OSError as error:
         print(type(error).__name__, flush=True)
 elif what == "sendall":
