@@ -87,6 +87,11 @@ impl Hub {
         state.wake();
     }
 
+    /// Whether nothing more is typed.
+    pub(super) fn has_ended(&self) -> bool {
+        self.lock().ended
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -126,7 +126,7 @@ impl Call<'_> {
                     ..self.script.clone()
                 },
             };
-            self.hold_part(seat, cx)
+            self.hold_part(seat, by_hand.then_some(&hub), cx)
         });
         let all = all_of(parts.collect());
         let work = async {
@@ -157,14 +157,17 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// One of several. Why it failed is told at once, and explained at the end.
-    async fn hold_part(&self, seat: Seat<'_>, cx: &Cx) -> Result<(), Stop> {
+    /// One of several. Why it failed is told at once, and explained at the end;
+    /// whoever types to a `hub` is told of each that ends before them.
+    async fn hold_part(&self, seat: Seat<'_>, hub: Option<&Hub>, cx: &Cx) -> Result<(), Stop> {
         let endpoint = seat.endpoint;
         let first = self.open(endpoint, cx).await;
         match self.keep(seat, first, cx).await {
             Ok(story) => {
                 if self.face.is_verbose() {
                     self.face.say(&story.to_string());
+                } else if hub.is_some_and(|hub| !hub.has_ended()) {
+                    self.face.note(format!("{endpoint} has ended"));
                 }
                 Ok(())
             }

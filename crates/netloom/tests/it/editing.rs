@@ -408,6 +408,8 @@ fn several_share_a_terminal() {
     a.say("\x1b[2Jhere\n");
     terminal.row(&format!("[{}] ^[[2Jhere", one.url));
     drop(a);
+    // What is typed from now on is not for it.
+    terminal.row(&format!("note: {} has ended", one.url));
     terminal.types("and you\r");
     assert_eq!(b.line(), "and you\n");
     drop(b);
