@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use netloom_base::Kind;
 use netloom_base::failure::Spoken;
 use netloom_base::story::Told;
 use netloom_transport::Cx;
@@ -56,39 +57,29 @@ pub(super) fn tcp(info: &TcpInfo) -> Vec<Told> {
     lines
 }
 
-/// The program at the other end, where that is this host.
+/// The program at the other end of a conversation of this kind, where that is
+/// this host.
 pub(super) async fn server(
     local: SocketAddr,
     peer: SocketAddr,
+    kind: Kind,
     probe: &Probe,
     cx: &Cx,
 ) -> Vec<Told> {
     if !is_here(local, peer, probe, cx).await {
         return Vec::new();
     }
-    let found = probe.sockets_on(cx, peer.port()).await.unwrap_or_default();
-    // A connection that nobody has accepted yet belongs to the listener.
-    let listener = |entry: &&Entry| entry.listens_for(peer);
-    match ours(&found, local, peer).or_else(|| found.iter().find(listener)) {
-        Some(entry) => held(entry.inode, entry.cgroup, Some(entry.uid), probe, cx).await,
-        None => Vec::new(),
-    }
-}
-
-/// The program that takes datagrams at `peer`, where that is this host.
-pub(super) async fn datagram_server(
-    local: SocketAddr,
-    peer: SocketAddr,
-    probe: &Probe,
-    cx: &Cx,
-) -> Vec<Told> {
-    if !is_here(local, peer, probe, cx).await {
-        return Vec::new();
-    }
-    let found = probe.udp_sockets_on(cx, peer.port()).await;
+    let (found, meets): (_, fn(&Entry, SocketAddr) -> bool) = match kind {
+        Kind::Datagram => (
+            probe.udp_sockets_on(cx, peer.port()).await,
+            Entry::receives_for,
+        ),
+        // A connection that nobody has accepted yet belongs to the listener.
+        _ => (probe.sockets_on(cx, peer.port()).await, Entry::listens_for),
+    };
     let found = found.unwrap_or_default();
-    let receiver = |entry: &&Entry| entry.receives_for(peer);
-    match ours(&found, local, peer).or_else(|| found.iter().find(receiver)) {
+    let for_all = || found.iter().find(|entry| meets(entry, peer));
+    match ours(&found, local, peer).or_else(for_all) {
         Some(entry) => held(entry.inode, entry.cgroup, Some(entry.uid), probe, cx).await,
         None => Vec::new(),
     }

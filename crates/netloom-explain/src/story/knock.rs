@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use netloom_base::failure::Spoken;
 use netloom_base::story::Told;
-use netloom_base::{Failure, Stack, Story};
+use netloom_base::{Failure, Kind, Stack, Story};
 use netloom_transport::Cx;
 use netloom_transport::conn::Peer;
 use netloom_transport::probe::Probe;
@@ -68,10 +68,9 @@ impl Knocked {
         let (local, peer) = self.ear.ends();
         let addr = |end: &Option<Peer>| end.as_ref().and_then(Peer::addr);
         if let (Some(probe), Some(local), Some(peer)) = (asked, addr(&local), addr(&peer)) {
-            let server = carried::datagram_server(local, peer, probe, cx).await;
+            let server = carried::server(local, peer, Kind::Datagram, probe, cx).await;
             story.told.extend(server);
         }
-        story.local = local.map(|local| local.to_string());
         story.peer = peer.map(|peer| peer.to_string());
         if let Some(heard) = &self.heard {
             heard.tell(&mut story);

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use netloom_base::failure::{Fact, Spoken};
 use netloom_base::story::Told;
-use netloom_base::{Address, Failure, Moment, Stack, Story};
+use netloom_base::{Address, Failure, Kind, Moment, Stack, Story};
 use netloom_protocol::{Greeted, Visit, ground, protocol_for};
 use netloom_transport::conn::Peer;
 use netloom_transport::probe::Probe;
@@ -93,7 +93,7 @@ pub async fn visit(
         match (addresses, &ends.peer) {
             (Some((local, peer)), _) => {
                 about_tcp = probe.tcp_info(cx, local, peer).await;
-                about_server = carried::server(local, peer, probe, cx).await;
+                about_server = carried::server(local, peer, Kind::Stream, probe, cx).await;
             }
             (None, Some(Peer::Named(name))) => {
                 about_server = carried::unix_server(name, probe, cx).await;

@@ -4,7 +4,7 @@
 use std::net::UdpSocket;
 
 use crate::client::free_udp_port;
-use crate::program::{Program, Server, run};
+use crate::program::{Folder, Program, Server, run};
 use crate::told;
 
 #[test]
@@ -20,6 +20,19 @@ fn who_answers_is_told() {
     assert!(told.contains("5 bytes from 127.0.0.1:"), "{told}");
     #[cfg(target_os = "linux")]
     assert!(told.contains("`netloom`, on this host"), "{told}");
+    server.stop();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_unix_socket_answers_too() {
+    let folder = Folder::new();
+    let url = format!("unixgram:{}", folder.join("s"));
+    let server = Server::netloom(&["listen", &url, "--echo"]);
+    let ended = run(["explain", &url, "--send", "hello"], b"");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let heard = format!("5 bytes from {url}");
+    assert!(ended.text().contains(&heard), "{ended:?}");
     server.stop();
 }
 

@@ -256,7 +256,7 @@ fn a_cut_before_the_first_byte_looks_like_no_end_either() {
 
 type Paces = Vec<(usize, u8)>;
 
-/// Cuts one of the four ways, of which two lead where the speaker is heard.
+/// Cuts one of the four ways while whoever is farther up it speaks.
 fn cut_once(
     seed: u64,
     (length, cut): (usize, usize),
