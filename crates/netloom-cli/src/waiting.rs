@@ -10,7 +10,7 @@ use netloom_base::endpoint::Host;
 use netloom_base::failure::Fact;
 use netloom_base::{Code, Failure, Fields, Kind, Moment, Record, Side, Stack, Stage};
 use netloom_explain::awaited::group_of;
-use netloom_explain::story::{Ear, KNOCK_PATIENCE, knock};
+use netloom_explain::story::{Ear, knock};
 use netloom_protocol::{Visit, spoken_on};
 use netloom_transport::probe::Probe;
 use netloom_transport::{Close, Conn, Cx};
@@ -50,9 +50,7 @@ impl Place {
     /// The same of whoever takes datagrams: it is there when nobody says that it
     /// is not.
     async fn knock(&self, left: Option<Duration>, cx: &Cx) -> Result<Vec<String>, Failure> {
-        // An answer that takes all the time that is left would come too late.
-        let within = left.map_or(KNOCK_PATIENCE, |left| KNOCK_PATIENCE.min(left / 2));
-        let knocked = knock(&self.stack, None, within, &Probe::new(), cx).await?;
+        let knocked = knock(&self.stack, None, left, &Probe::new(), cx).await?;
         Ok(knocked.silence().into_iter().collect())
     }
 

@@ -5,9 +5,9 @@ use super::Bench;
 use super::server::{Running, port};
 use super::table::{Series, Table};
 use crate::Outcome;
+use crate::nginx::Folder;
 use crate::run::command;
-use std::fs::File;
-use std::io::Write;
+use std::fs::{self, File};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -96,10 +96,9 @@ pub(super) fn bench(bench: &Bench) -> Outcome {
         port(&server.address()?).ok_or_else(|| format!("no port in {}", server.place))
     };
     let (plain_port, secret_port) = (port_of(&plain)?, port_of(&secret)?);
-    let question = std::env::temp_dir().join(format!("netloom-question-{}", std::process::id()));
-    let mut file = File::create(&question).map_err(|e| e.to_string())?;
-    file.write_all(QUESTION.as_bytes())
-        .map_err(|e| e.to_string())?;
+    let folder = Folder::new("bench-once")?;
+    let question = folder.path().join("question");
+    fs::write(&question, QUESTION).map_err(|e| e.to_string())?;
 
     let mut times = vec![Series::default(); CLIENTS.len()];
     // One more, and the first is dropped: it reads the files from disk.
@@ -127,7 +126,6 @@ pub(super) fn bench(bench: &Bench) -> Outcome {
     }
     plain.stop()?;
     secret.stop()?;
-    let _ = std::fs::remove_file(question);
 
     println!("\n{RUNS} conversations of each: median (least–greatest)\n");
     let mut table = Table::new(&["one question and its answer", "÷ netloom", "ms in all"]);

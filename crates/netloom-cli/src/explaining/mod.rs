@@ -16,7 +16,7 @@ use netloom_base::{
 };
 use netloom_explain::lore::{self, Meaning};
 use netloom_explain::story::{
-    CLOSE_PATIENCE, GROUP_PATIENCE, KNOCK_PATIENCE, Visiting, hear, knock, visit as tell,
+    CLOSE_PATIENCE, GROUP_PATIENCE, Visiting, hear, knock, visit as tell,
 };
 use netloom_explain::{Asking, catalogue, diagnose, pages, with_steps};
 use netloom_transport::Cx;
@@ -163,28 +163,7 @@ pub(crate) fn visit(wanted: &Wanted, matches: &ArgMatches, face: &Face) -> Resul
                         "--expires-within needs an endpoint with TLS, such as tls://HOST:443";
                     return Err(Stop::usage(needs));
                 }
-                if group {
-                    let within = wanted.timeout.unwrap_or(GROUP_PATIENCE);
-                    let say = wanted.send.as_deref();
-                    let told = hear(&stack, say, within, &Probe::new(), &cx).await?;
-                    let _ = story.set(told); // there is only one
-                    return Ok(());
-                }
-                if stack.kind() == Kind::Datagram {
-                    let _ = story.set(knocked(&stack, wanted, &cx).await?); // there is only one
-                    return Ok(());
-                }
-                let patience = wanted
-                    .timeout
-                    .map_or(CLOSE_PATIENCE, |most| most.min(CLOSE_PATIENCE));
-                let visiting = Visiting {
-                    send: wanted.send.as_deref(),
-                    deep: wanted.deep,
-                    expires_within: wanted.expires_within,
-                    close_within: patience,
-                    probe: wanted.asking.is_some(),
-                };
-                let told = tell(&stack, visiting, &Probe::new(), &cx).await?;
+                let told = told(&stack, wanted, &cx).await?;
                 let _ = story.set(told); // there is only one
                 Ok(())
             }
@@ -216,17 +195,26 @@ pub(crate) fn visit(wanted: &Wanted, matches: &ArgMatches, face: &Face) -> Resul
     Ok(())
 }
 
-/// Knocks at one place that takes datagrams.
-async fn knocked(stack: &Stack, wanted: &Wanted, cx: &Cx) -> Result<Story, Failure> {
-    let probe = Probe::new();
-    let within = match (&wanted.send, wanted.timeout) {
-        (Some(_), limit) => limit.unwrap_or(GROUP_PATIENCE),
-        // Silence is an answer too, and must not come after the limit.
-        (None, limit) => limit.map_or(KNOCK_PATIENCE, |most| KNOCK_PATIENCE.min(most / 2)),
+/// The story of a group, of one place that takes datagrams, or of a stream.
+async fn told(stack: &Stack, wanted: &Wanted, cx: &Cx) -> Result<Story, Failure> {
+    let (say, limit, probe) = (wanted.send.as_deref(), wanted.timeout, Probe::new());
+    let may_ask = wanted.asking.is_some();
+    if is_group(&wanted.endpoint) {
+        let within = limit.unwrap_or(GROUP_PATIENCE);
+        return hear(stack, say, within, &probe, cx).await;
+    }
+    if stack.kind() == Kind::Datagram {
+        let knocked = knock(stack, say, limit, &probe, cx).await?;
+        return Ok(knocked.story(stack, may_ask.then_some(&probe), cx).await);
+    }
+    let visiting = Visiting {
+        send: say,
+        deep: wanted.deep,
+        expires_within: wanted.expires_within,
+        close_within: limit.map_or(CLOSE_PATIENCE, |most| most.min(CLOSE_PATIENCE)),
+        probe: may_ask,
     };
-    let knocked = knock(stack, wanted.send.as_deref(), within, &probe, cx).await?;
-    let asked = wanted.asking.is_some().then_some(&probe);
-    Ok(knocked.story(stack, asked, cx).await)
+    tell(stack, visiting, &probe, cx).await
 }
 
 fn diagnosed(failure: &Failure, asking: Option<Asking>) -> Diagnosis {

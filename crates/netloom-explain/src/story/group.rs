@@ -16,7 +16,8 @@ use netloom_transport::{Batch, Cx, Datagrams, Opened, Outgoing, Peer};
 
 use crate::awaited::Awaited;
 
-/// How long somebody in a group is waited for, unless a limit is given.
+/// How long somebody in a group, or an answer to what was said, is waited for,
+/// unless a limit is given.
 pub const GROUP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many datagrams are received at once: the first of them is told of.
@@ -155,10 +156,12 @@ impl Ear {
             .learned
             .iter()
             .map(|fact| Told::new(about, fact.to_string(), fact.source().to_owned()));
+        let (local, peer) = self.ends();
         Story {
             endpoint: stack.endpoint.to_string(),
             stack: stack.to_string(),
-            local: self.ends().0.map(|local| local.to_string()),
+            local: local.map(|local| local.to_string()),
+            peer: peer.map(|peer| peer.to_string()),
             told: learned.collect(),
             sent: self.sent,
             lasted: cx.now() - self.began,

@@ -12,10 +12,10 @@ use netloom_transport::conn::Peer;
 use netloom_transport::probe::Probe;
 
 use super::carried;
-use super::group::{Ear, Heard};
+use super::group::{Ear, GROUP_PATIENCE, Heard};
 
 /// How long an answer or a refusal is waited for where nothing was to be said.
-pub const KNOCK_PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What came of knocking: nobody refused it.
 pub struct Knocked {
@@ -25,7 +25,8 @@ pub struct Knocked {
 }
 
 /// Says something to whom `stack` is dialled for, an empty datagram when there
-/// is nothing to `say`, and waits for an answer.
+/// is nothing to `say`, and waits for an answer, no longer than the `limit` of
+/// whoever asks.
 ///
 /// # Errors
 /// As dialling and sending; what the network says of it, as that nobody has the
@@ -33,23 +34,24 @@ pub struct Knocked {
 pub async fn knock(
     stack: &Stack,
     say: Option<&[u8]>,
-    within: Duration,
+    limit: Option<Duration>,
     probe: &Probe,
     cx: &Cx,
 ) -> Result<Knocked, Failure> {
+    let waited = match say {
+        Some(_) => limit.unwrap_or(GROUP_PATIENCE),
+        // Silence is an answer too, and must not come after the limit.
+        None => limit.map_or(PATIENCE, |most| PATIENCE.min(most / 2)),
+    };
     let named = |failure: Failure| failure.at(&stack.endpoint);
     let words = say.unwrap_or_default();
     let mut ear = Ear::ask(stack, words, probe, cx).await.map_err(named)?;
-    let heard = match cx.timeout(within, ear.first(probe, cx)).await {
+    let heard = match cx.timeout(waited, ear.first(probe, cx)).await {
         Some(heard) => Some(heard.map_err(named)?),
         None if say.is_some() => return Err(named(ear.silent(probe, cx).await)),
         None => None,
     };
-    Ok(Knocked {
-        ear,
-        heard,
-        waited: within,
-    })
+    Ok(Knocked { ear, heard, waited })
 }
 
 impl Knocked {
@@ -71,7 +73,6 @@ impl Knocked {
             let server = carried::server(local, peer, Kind::Datagram, probe, cx).await;
             story.told.extend(server);
         }
-        story.peer = peer.map(|peer| peer.to_string());
         if let Some(heard) = &self.heard {
             heard.tell(&mut story);
         }

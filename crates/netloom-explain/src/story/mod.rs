@@ -27,7 +27,7 @@ use netloom_transport::{Close, Conn, Cx};
 use watch::{Seen, watched};
 
 pub use group::{Ear, GROUP_PATIENCE, Heard, hear};
-pub use knock::{KNOCK_PATIENCE, Knocked, knock};
+pub use knock::{Knocked, knock};
 
 /// How long the peer may take to close after this end did.
 pub const CLOSE_PATIENCE: Duration = Duration::from_secs(1);

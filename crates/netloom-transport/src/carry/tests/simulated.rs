@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::super::{Carried, Carry, End, Gear, Until, carry};
-use super::{hear, millis, pieces, say, text};
+use super::{Pieces, hear, millis, pieces, say, text};
 use crate::conn::{Close, Conn};
 use crate::cx::Cx;
 use crate::sim::{Link, Sim};
@@ -254,14 +254,12 @@ fn a_cut_before_the_first_byte_looks_like_no_end_either() {
     }
 }
 
-type Paces = Vec<(usize, u8)>;
-
 /// Cuts one of the four ways while whoever is farther up it speaks.
 fn cut_once(
     seed: u64,
     (length, cut): (usize, usize),
     place: usize,
-    paces: (Paces, Paces),
+    paces: (Pieces, Pieces),
 ) -> Result<(), TestCaseError> {
     let (from, to) = [
         ("client", "relay"),
