@@ -85,6 +85,9 @@ fn of_igmp6(table: &str, asked: Ipv6Addr) -> Vec<Membership> {
     lines.collect()
 }
 
+/// How often two tables are read that shall tell of one moment.
+const TRIES: u32 = 8;
+
 pub(super) fn counts(v6: bool) -> Option<MulticastCounts> {
     if v6 {
         let table = fs::read_to_string("/proc/thread-self/net/snmp6").ok()?;
@@ -98,13 +101,23 @@ pub(super) fn counts(v6: bool) -> Option<MulticastCounts> {
             unwanted: named("Udp6IgnoredMulti"),
         });
     }
-    let table = fs::read_to_string("/proc/thread-self/net/netstat").ok()?;
-    let datagrams = fs::read_to_string("/proc/thread-self/net/snmp").unwrap_or_default();
-    Some(MulticastCounts {
-        arrived: counted(&table, "IpExt:", "InMcastPkts")?,
-        wrong_way: counted(&table, "TcpExt:", "IPReversePathFilter"),
-        unwanted: counted(&datagrams, "Udp:", "IgnoredMulti"),
-    })
+    let netstat = || fs::read_to_string("/proc/thread-self/net/netstat").ok();
+    let mut table = netstat()?;
+    // Two tables tell of one moment when nothing came while both were read.
+    for left in (0..TRIES).rev() {
+        let datagrams = fs::read_to_string("/proc/thread-self/net/snmp").unwrap_or_default();
+        let arrived = counted(&table, "IpExt:", "InMcastPkts")?;
+        let later = netstat()?;
+        if left == 0 || counted(&later, "IpExt:", "InMcastPkts") == Some(arrived) {
+            return Some(MulticastCounts {
+                arrived,
+                wrong_way: counted(&table, "TcpExt:", "IPReversePathFilter"),
+                unwanted: counted(&datagrams, "Udp:", "IgnoredMulti"),
+            });
+        }
+        table = later;
+    }
+    None
 }
 
 /// A number of a table whose lines come in pairs: names, then values.
